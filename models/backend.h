@@ -1,0 +1,183 @@
+/* models/backend.h: the compute seam: one table of operations, written once per device.
+ *
+ * The model's code (t5_*.c) calls these operations and knows nothing of threads or kernels. Work is
+ * queued in order on a backend; sync waits for it and reports the first failure, which is kept until
+ * then, so operations return nothing. Memory belongs to the backend: pointers from `alloc` may be
+ * offset by the host but read and written only by operations, `set` and `get`. All numbers are float32,
+ * matrices are row-major, a weight W of a linear layer is [out][in] as in the files of Hugging Face.
+ *
+ * Rows are packed: the tokens of all sequences of all members of a cohort stand end to end without
+ * padding; sequences of one member are neighbours and members come in order. What an operation gives for
+ * one row depends on that row's own sequence and member only, never on its neighbours, on the number of
+ * threads, or on the row's place in the pack. (Products may round differently when the number of rows
+ * differs; 1e-5 relative bounds it.) For equal inputs and equal packs every result is the same to the bit.
+ *
+ * Gradients are named d + name. "+=" below means the operation adds to what is there. */
+#ifndef MODELS_BACKEND_H
+#define MODELS_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/base/err.h"
+
+struct backend;
+
+/* Dropout of rate p at one site of the model. The mask of element col of a row is a pure function of
+ * (seed, site, row_owner[row], row_index[row], col), see dropout_keep in models/dropout.h; kept values are
+ * divided by the probability of being kept. p = 0 (or a NULL struct) is the identity. owner and index
+ * are backend memory, one per row: the member's client number and the row's number within that member's
+ * mini-batch, so that a member's masks do not depend on who shares its pass. */
+struct dropout {
+    float p;
+    uint32_t site; /* an enum rng_stream value, RNG_DROPOUT + site number */
+    uint64_t seed;
+    const uint32_t *row_owner;
+    const uint32_t *row_index;
+};
+
+/* The adapters of one linear layer, for all members of the pass. Member m owns the rows
+ * member_row[m] .. member_row[m+1]-1 (host memory, n_members + 1 values, may be empty ranges).
+ * Its matrices are a + m * stride and b + m * stride, values not bytes. stride 0: one adapter for all.
+ *   xd = dropout(x)    h = xd A^T    y += scale * h B^T        (Hu et al. 2021, eq. 3)
+ * A [rank, d_in]   B [d_out, rank]   h [n, rank]   scale = alpha / rank */
+struct lora_args {
+    int n_members;
+    const int32_t *member_row;
+    int d_in, d_out, rank;
+    float scale;
+    size_t stride;
+    const float *a, *b;
+    float *da, *db; /* backward: +=, same stride */
+    float *h;       /* written by forward, read by backward */
+    float *xd;      /* scratch [n, d_in], contents lost between calls; unused when drop.p = 0 */
+    float *gh;      /* scratch [n, rank] of backward */
+    struct dropout drop;
+};
+
+/* Attention of packed sequences, per head, without scores kept in memory:
+ *   s_ij = q_i . k_j + bias(j - i)    p = softmax_j(s)    o_i = sum_j dropout(p)_ij v_j
+ * T5 does not divide by sqrt(d_kv). Sequence s has query rows q_start[s] .. + q_len[s] and key rows
+ * k_start[s] .. + k_len[s] (host memory). The first query of s stands at position q_pos[s] (0 unless
+ * decoding with a cache; NULL = all 0). causal: query at position i sees keys 0 .. i.
+ * q, o: [*, n_heads * d_kv] with row strides ld_q, ld_o; k, v with ld_kv (values, not bytes).
+ * lse [n query rows, n_heads]: log of the softmax's denominator, kept for backward.
+ * bias_table [n_buckets, n_heads] or NULL for none (cross-attention); bucket as in models/t5_bucket.h. */
+struct attn_args {
+    int n_seqs;
+    const int32_t *q_start, *q_len, *k_start, *k_len, *q_pos;
+    int n_heads, d_kv;
+    size_t ld_q, ld_kv, ld_o;
+    const float *q, *k, *v;
+    float *o, *lse;
+    bool is_causal, is_bidirectional;
+    int n_buckets, max_distance;
+    const float *bias_table;
+    struct dropout drop; /* on probabilities; rows are query rows, col = head * 65536 + key position */
+    /* backward only */
+    const float *dout;     /* gradient of o, ld_o */
+    float *dq, *dk, *dv;   /* written, not added; ld_q, ld_kv, ld_kv */
+    float *dbias_table;    /* += or NULL */
+};
+
+struct backend_ops {
+    const char *name; /* "cpu", "cuda" */
+
+    /* n_threads 1 ..; what enters the memo key comes from describe. */
+    enum err_code (*open)(struct backend **out, int n_threads, struct err *e);
+    void (*close)(struct backend *b);
+    /* "cpu openblas 0.3.21 zen f32": kernel and library versions that can change a bit of a result */
+    void (*describe)(struct backend *b, char *out, size_t n);
+
+    /* Zeroed memory, 64-byte aligned. Memory of one open backend may be read through another of its kind. */
+    enum err_code (*alloc)(struct backend *b, void **out, size_t n_bytes, const char *what,
+                           struct err *e);
+    void (*free)(struct backend *b, void *p);
+    void (*set)(struct backend *b, void *to, const void *from_host, size_t n_bytes);
+    void (*get)(struct backend *b, void *to_host, const void *from, size_t n_bytes); /* waits */
+    void (*copy)(struct backend *b, void *to, const void *from, size_t n_bytes);
+    void (*zero)(struct backend *b, void *p, size_t n_bytes);
+    enum err_code (*sync)(struct backend *b, struct err *e);
+
+    /* out[i] = table[ids[i]]    ids backend memory, 0 <= id < rows of the table (checked by the caller) */
+    void (*embed)(struct backend *b, int n, int d, float *out, const float *table,
+                  const int32_t *ids);
+    /* dtable[ids[i]] += dout[i], in the order of i */
+    void (*embed_backward)(struct backend *b, int n, int d, float *dtable, const float *dout,
+                           const int32_t *ids);
+
+    /* out = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps)    x, out [n, d]   rstd [n]   w [d] */
+    void (*rms_norm)(struct backend *b, int n, int d, float eps, float *out, float *rstd,
+                     const float *x, const float *w);
+    /* dx += ..., dw += ... (dw NULL: not wanted) */
+    void (*rms_norm_backward)(struct backend *b, int n, int d, float *dx, float *dw,
+                              const float *dout, const float *x, const float *w, const float *rstd);
+
+    /* y [n, out] = x [n, in] W^T, or += when add. Rows of x, y at strides ld_x, ld_y (values). */
+    void (*linear)(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
+                   size_t ld_x, const float *w, bool add);
+    /* dx [n, in] = dy [n, out] W, or += */
+    void (*linear_backward)(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,
+                            const float *dy, size_t ld_y, const float *w, bool add);
+    /* dW [out, in] += dy^T x */
+    void (*linear_backward_weight)(struct backend *b, int n, int in, int out, float *dw,
+                                   const float *dy, size_t ld_y, const float *x, size_t ld_x);
+
+    /* y += the adapter's branch */
+    void (*lora)(struct backend *b, const struct lora_args *a, float *y, size_t ld_y,
+                 const float *x, size_t ld_x);
+    /* da, db += ...; dx += ... (dx NULL: not wanted). x is the forward's input. */
+    void (*lora_backward)(struct backend *b, const struct lora_args *a, float *dx, const float *dy,
+                          size_t ld_y, const float *x, size_t ld_x);
+
+    /* out = dropout(x); out may be x. Also its own backward. [n, d] dense */
+    void (*dropout)(struct backend *b, int n, int d, float *out, const float *x,
+                    const struct dropout *drop);
+    /* x += dropout(y) */
+    void (*add_dropout)(struct backend *b, int n, int d, float *x, const float *y,
+                        const struct dropout *drop);
+
+    /* out = dropout(gelu(g) * u), gelu in its tanh form. ug [n, 2d]: row = gate g [d] (wi_0), then u [d]
+     * (wi_1). */
+    void (*geglu)(struct backend *b, int n, int d, float *out, const float *gu,
+                  const struct dropout *drop);
+    /* dgu [n, 2d] written */
+    void (*geglu_backward)(struct backend *b, int n, int d, float *dgu, const float *dout,
+                           const float *gu, const struct dropout *drop);
+
+    void (*attention)(struct backend *b, const struct attn_args *a);
+    void (*attention_backward)(struct backend *b, const struct attn_args *a);
+
+    /* Head and loss without all logits in memory: z = x W^T over n_vocab columns, blocked by rows.
+     *   nll[i] = logsumexp(z_i) - z_i[label[i]]      x [n, d]   W [n_vocab, d]   label backend memory,
+     * 0 <= label < n_vocab, or -1 for a row that is ignored (nll 0, no gradient).
+     *   dx [n, d] written = row_scale[i] * d nll[i] / d x_i;   dw += ... (either NULL: not wanted) */
+    void (*head_loss)(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+                      const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw);
+    /* best[i] = the lowest index of the largest of z_i = x_i W^T */
+    void (*head_argmax)(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+                        int32_t *best);
+
+    /* Steps of local optimizers over flat vectors of n values (all members at once). */
+    /* buf = momentum * buf + g (buf NULL: g itself);  x -= lr * buf */
+    void (*sgd)(struct backend *b, size_t n, float *x, const float *g, float *buf, float lr,
+                float momentum);
+    /* torch's AdamW: x -= lr*decay*x; m, v; x -= lr * (m/c1) / (sqrt(v/c2) + eps), c = 1 - beta^t */
+    void (*adamw)(struct backend *b, size_t n, float *x, const float *g, float *m, float *v,
+                  float lr, float beta1, float beta2, float eps, float decay, int t);
+    /* Each of n_members vectors of n values: scaled down so that its 2-norm is at most max_norm. */
+    void (*clip)(struct backend *b, int n_members, size_t n, float *g, float max_norm);
+};
+
+/* A backend's public part; each implementation starts its own struct with it. */
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* The table: "cpu" now. NULL when there is no such name. */
+const struct backend_ops *backend_find(const char *name);
+/* Names of all backends, for messages and help; NULL terminated. */
+const char *const *backend_names(void);
+
+#endif

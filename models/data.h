@@ -1,0 +1,50 @@
+/* models/data.h: samples as text and as token ids, from a table of sources.
+ *
+ * A dataset is opened once and only read afterwards. Sources: "builtin:dialogues" (data_builtin.c) and
+ * files (data_json.c): JSON Lines with dialogue, summary and optionally label, or SAMSum's own JSON. */
+#ifndef MODELS_DATA_H
+#define MODELS_DATA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "models/tokens.h"
+#include "sim/base/err.h"
+#include "sim/base/mem.h"
+
+struct sample {
+    const char *dialogue, *summary; /* UTF-8 */
+    int label;                      /* 0 .. n_labels - 1; -1 without labels */
+    const int32_t *input, *target;  /* ids with </s> at the end, cut to the limits; NULL until data_tokenise */
+    int n_input, n_target;
+};
+
+struct dataset {
+    size_t n;
+    struct sample *sample;
+    int n_labels; /* 0: no labels */
+    const char *const *label_name;
+    struct arena arena; /* owns everything above */
+};
+
+/* What the scenario's "data" says. */
+struct data_spec {
+    const char *source;     /* "builtin:dialogues" or a JSON / JSONL path, resolved */
+    const char *validation; /* another file for evaluation, or NULL: the last part of source is held out */
+    const char *prefix;     /* put before each dialogue, "summarize: " */
+    int max_input, max_target; /* tokens with </s>, >= 2 */
+    uint64_t seed;
+    size_t n_train;   /* builtin: how many to generate; files: the first n_train, 0 = all */
+    size_t n_heldout; /* builtin: how many to generate; files without validation: how many to hold out */
+};
+
+/* Opens both parts. Messages name file and line. Every sample has text; an empty dialogue or summary is
+ * ERR_INPUT with its line. */
+enum err_code data_open(struct dataset **train, struct dataset **heldout,
+                        const struct data_spec *spec, struct err *e);
+/* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with </s> last. */
+enum err_code data_tokenise(struct dataset *d, const struct tokens *t, const struct data_spec *spec,
+                            struct err *e);
+void data_close(struct dataset *d); /* NULL is fine */
+
+#endif

@@ -23,8 +23,8 @@ void tokens_close(struct tokens *t);
 int tokens_count(const struct tokens *t);
 
 /* Ids of UTF-8 text, in the arena. */
-void tokens_encode(const struct tokens *t, const char *text, struct arena *arena, int32_t **ids,
-                   size_t *n, struct err *e);
+enum err_code tokens_encode(const struct tokens *t, const char *text, struct arena *arena,
+                            int32_t **ids, size_t *n, struct err *e);
 /* Text of ids, in the arena; ids outside the file's pieces, pad and </s> are left out. */
 char *tokens_decode(const struct tokens *t, const int32_t *ids, size_t n, struct arena *arena);
 

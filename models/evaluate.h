@@ -1,0 +1,44 @@
+/* models/evaluate.h: loss, greedy summaries and ROUGE of one adapter over a fixed held-out slice. */
+#ifndef MODELS_EVALUATE_H
+#define MODELS_EVALUATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "models/data.h"
+#include "models/lora.h"
+#include "models/t5.h"
+#include "models/tokens.h"
+#include "sim/base/err.h"
+
+struct eval_result {
+    double loss;     /* mean over all target tokens, dropout off */
+    size_t n_tokens; /* target tokens */
+    bool has_rouge;
+    double rouge1, rouge2, rougeL, rougeLsum; /* 100 * mean F1, stemmed, as Google's rouge_score */
+};
+
+struct eval_spec {
+    size_t n_samples;   /* the first n of the held-out set */
+    bool wants_rouge;
+    int max_new_tokens; /* of a greedy summary */
+    int batch;          /* sequences per pass; cut so that memory stays bounded */
+};
+
+struct evaluator;
+
+/* The model, tokens and data are shared and only read. */
+enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
+                             const struct lora_spec *lora, const struct tokens *tokens,
+                             const struct dataset *heldout, const struct eval_spec *spec,
+                             int n_threads, struct err *e);
+void evaluator_close(struct evaluator *v);
+
+/* One evaluation at a time per evaluator; call it from any thread. adapter [lora_size], host; NULL: none. */
+enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
+                            struct err *e);
+
+/* Texts of the last run with ROUGE, sample i; NULL without. */
+const char *evaluator_text(const struct evaluator *v, size_t i);
+
+#endif

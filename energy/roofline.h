@@ -1,0 +1,21 @@
+/* energy/roofline.h: the seconds of a training step from a data sheet (Williams et al. 2009).
+ *
+ *   seconds = max(flop / peak flop per second, bytes / peak bytes per second) / efficiency
+ *
+ * With efficiency 1 this is a lower bound: no real step reaches either peak. */
+#ifndef ENERGY_ROOFLINE_H
+#define ENERGY_ROOFLINE_H
+
+struct roofline {
+    double flop_per_s;  /* > 0; single precision, because that is what is simulated */
+    double bytes_per_s; /* > 0; memory bandwidth */
+    double efficiency;  /* > 0 .. 1: share of the roof that is reached */
+};
+
+/* flop and bytes of one step, >= 0. */
+double roofline_step_s(const struct roofline *r, double flop, double bytes);
+
+/* flop per byte at which both limits meet: below it the memory decides. */
+double roofline_ridge_flop_per_byte(const struct roofline *r);
+
+#endif

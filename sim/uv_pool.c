@@ -156,9 +156,9 @@ bool pool_is_done(struct pool *p, struct pool_job *job)
 enum err_code pool_wait(struct pool *p, struct pool_job *job, struct err *e)
 {
     while (!pool_is_done(p, job)) {
-        uv_run(&p->loop, UV_RUN_ONCE);
         if (p->is_interrupted)
             return err_set(e, ERR_INTERRUPTED, "interrupted");
+        uv_run(&p->loop, UV_RUN_ONCE);
     }
     return OK;
 }

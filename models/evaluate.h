@@ -16,6 +16,8 @@ struct eval_result {
     size_t n_tokens; /* target tokens */
     bool has_rouge;
     double rouge1, rouge2, rougeL, rougeLsum; /* 100 * mean F1, stemmed, as Google's rouge_score */
+    bool has_facts;     /* with texts, and every sample lists its facts (builtin:dialogues) */
+    double fact_recall; /* mean over samples: share of the facts that the text holds word for word, 0 .. 1 */
 };
 
 struct eval_spec {

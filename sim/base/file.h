@@ -1,4 +1,5 @@
-/* sim/base/file.h: files mapped in whole, and files that survive a kill or a full disk on the way out. */
+/* sim/base/file.h: files mapped in whole, and files that survive a kill or a full disk on the way
+ * out. */
 #ifndef SIM_BASE_FILE_H
 #define SIM_BASE_FILE_H
 
@@ -12,10 +13,13 @@
 struct file {
     const unsigned char *bytes;
     size_t n_bytes;
-    void *map; /* private: what to unmap */
+    void *map; /* private: what to unmap or free */
+    bool is_mapped;
 };
 
-/* Maps path. Messages start with the path. ERR_INPUT when it is missing or a folder. */
+/* Maps path; a pipe is read to its end. Messages start with the path. ERR_INPUT when it is missing
+ * or a folder, or when the path may not be used; ERR_IO when the disk is full or broken. That goes
+ * for all functions below. */
 enum err_code file_map(struct file *f, const char *path, struct err *e);
 void file_unmap(struct file *f); /* NULL or zeroed is fine */
 
@@ -38,7 +42,8 @@ bool file_is_folder(const char *path);
 /* Removes a file or a whole folder tree; fine if it is not there. */
 enum err_code file_remove_tree(const char *path, struct err *e);
 
-/* "dir/name" of path "dir/name/x.json" -> "dir/name"; "." when it has no slash. Caller frees with mem_free. */
+/* "dir/name" of path "dir/name/x.json" -> "dir/name"; "." when it has no slash. Caller frees with
+ * mem_free. */
 char *file_folder_of(const char *path);
 /* path as seen from folder: path itself when it is absolute. Caller frees with mem_free. */
 char *file_join(const char *folder, const char *path);

@@ -1,10 +1,12 @@
 /* sim/base/json.h: typed reading of JSON with the path of the key in every message, and writing.
  *
  * A reader is a cursor (struct json) into a document. Every getter marks the key as read;
- * json_finish on an object refuses keys that nobody asked for and names the nearest that was asked. The
- * dotted path ("clients.groups[1].share") is built only when something is wrong. All messages read
- * "FILE: PATH: expected ..., got ...". Duplicate keys, trailing text, NaN and depth over 64 are refused
- * when the text is parsed, with line and column. cJSON does the parsing; its name appears only in json.c.
+ * json_finish on an object refuses keys that nobody asked for and names the nearest that was asked.
+ * The dotted path ("clients.groups[1].share") is built only when something is wrong. All messages
+ * read "FILE: PATH: expected ..., got ...". Trailing text, NaN, numbers beyond a double and depth
+ * over 64 are refused when the text is parsed, with line and column; duplicate keys with their
+ * path. A cursor to an absent object (node NULL) is read like an empty one, so that defaults come
+ * out. cJSON does the parsing; its name appears only in json.c.
  */
 #ifndef SIM_BASE_JSON_H
 #define SIM_BASE_JSON_H
@@ -25,26 +27,31 @@ struct json {
     struct json_node *node;
 };
 
-/* Parses n bytes. name appears in messages (a file name). The document owns all strings it hands out. */
+/* Parses n bytes. name appears in messages (a file name). The document owns all strings it hands
+ * out. */
 enum err_code json_parse(struct json_doc **out, const char *name, const char *text, size_t n,
                          struct err *e);
 enum err_code json_load(struct json_doc **out, const char *path, struct err *e);
 void json_close(struct json_doc *doc); /* NULL is fine */
 struct json json_root(struct json_doc *doc);
 
-/* Merging, before anything is typed: objects merge key by key, anything else is replaced. The merged
- * values keep the name of the file they came from in messages. */
+/* Merging, before anything is typed: objects merge key by key, anything else is replaced. The
+ * merged values keep the name of the file they came from in messages. */
 enum err_code json_merge(struct json_doc *base, struct json_doc *over, struct err *e);
 /* "a.b[2].c=VALUE": VALUE is taken as JSON if it parses as JSON, otherwise as a string. */
 enum err_code json_set(struct json_doc *doc, const char *assignment, struct err *e);
 /* Takes a key of an object away; false if it was not there. */
 bool json_remove(struct json object, const char *key);
+/* The file name given when this value was parsed, or "--set"; NULL when absent. Relative paths in a
+ * value are relative to that file. key NULL: the cursor's own value. */
+const char *json_origin(struct json object, const char *key);
 
 /* --- reading: key NULL means the cursor's own value --- */
 
 bool json_has(struct json object, const char *key);
 bool json_is_string(struct json value);
 bool json_is_object(struct json value);
+bool json_is_array(struct json value);
 bool json_is_number(struct json value);
 
 /* A child object or array. The _opt forms give node NULL when the key is absent. */
@@ -75,7 +82,7 @@ enum err_code json_quantity(struct json object, const char *key, enum unit_kind 
 enum err_code json_choice(struct json object, const char *key, const char *const *names, size_t n,
                           const size_t *fallback, size_t *out, struct err *e);
 
-/* Refuses keys of this object that nobody read: "unknown key \"rouds\", did you mean \"rounds\"?". */
+/* Refuses keys of this object that nobody read: "rouds: unknown key, did you mean \"rounds\"?". */
 enum err_code json_finish(struct json object, struct err *e);
 
 /* Says something about a value of ours: "FILE: PATH: " + message, ERR_INPUT. key may be NULL. */
@@ -87,7 +94,7 @@ enum err_code json_fail(struct json object, const char *key, struct err *e, cons
 struct json_out {
     char *text; /* zero terminated */
     size_t n, cap;
-    int depth;
+    int depth, inline_depth; /* open containers; those since the first that is inline */
     bool is_first, is_inline;
 };
 
@@ -98,7 +105,8 @@ void json_out_begin(struct json_out *o, const char *key, char open); /* '{' or '
 void json_out_begin_inline(struct json_out *o, const char *key, char open);
 void json_out_end(struct json_out *o, char close);
 void json_out_string(struct json_out *o, const char *key, const char *value);
-void json_out_double(struct json_out *o, const char *key, double value); /* shortest; NaN, inf: null */
+void json_out_double(struct json_out *o, const char *key,
+                     double value); /* shortest; NaN, inf: null */
 void json_out_int(struct json_out *o, const char *key, int64_t value);
 void json_out_bool(struct json_out *o, const char *key, bool value);
 void json_out_null(struct json_out *o, const char *key);

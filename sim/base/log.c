@@ -20,7 +20,8 @@ void log_clear(struct log *l)
     l->has_status = false;
 }
 
-static void say(struct log *l, const char *prefix, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void say(struct log *l, const char *prefix,
+                                                      const char *format, va_list args)
 {
     log_clear(l);
     fputs(prefix, stderr);

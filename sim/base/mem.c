@@ -103,8 +103,9 @@ enum err_code mem_big(void **out, size_t n_bytes, const char *what, struct err *
         p = aligned_alloc(BIG_ALIGN, rounded ? rounded : BIG_ALIGN);
     }
     if (!p)
-        return err_set(e, ERR_MEMORY, "%s needs %.1f GiB of memory, which this machine does not give",
-                       what, (double)n_bytes / (1024.0 * 1024.0 * 1024.0));
+        return err_set(e, ERR_MEMORY,
+                       "%s needs %.1f GiB of memory, which this machine does not give", what,
+                       (double)n_bytes / (1024.0 * 1024.0 * 1024.0));
     memset(p, 0, rounded ? rounded : BIG_ALIGN);
     *out = p;
     return OK;

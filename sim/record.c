@@ -1,0 +1,115 @@
+#include "sim/record.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "sim/base/text.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define ROUND(field, type, unit, meaning)                                                          \
+    {                                                                                              \
+        #field, unit, meaning, type, offsetof(struct round_record, field)                          \
+    }
+#define CLIENT(field, type, unit, meaning)                                                         \
+    {                                                                                              \
+        #field, unit, meaning, type, offsetof(struct client_record, field)                         \
+    }
+#define ELEMENT(field, type, unit, meaning)                                                        \
+    {                                                                                              \
+        #field, unit, meaning, type, offsetof(struct element_record, field)                        \
+    }
+
+static const struct column ROUNDS[] = {
+    ROUND(round, COLUMN_INT, "", "number of the round, from 1"),
+    ROUND(start_s, COLUMN_DOUBLE, "s", "virtual time at which the cohort was picked"),
+    ROUND(end_s, COLUMN_DOUBLE, "s", "virtual time at which the last upload or the deadline came"),
+    ROUND(duration_s, COLUMN_DOUBLE, "s", "end_s - start_s"),
+    ROUND(t_comp_s, COLUMN_DOUBLE, "s", "fine-tuning seconds of the slowest arrived client"),
+    ROUND(t_comm_s, COLUMN_DOUBLE, "s", "duration_s - t_comp_s: sending, waiting, receiving"),
+    ROUND(granularity, COLUMN_DOUBLE, "",
+          "G = t_comp_s / t_comm_s; above 1 computing dominates; empty when nothing took time"),
+    ROUND(selected, COLUMN_INT, "", "clients picked"),
+    ROUND(arrived, COLUMN_INT, "", "clients whose adapter was aggregated"),
+    ROUND(bytes_down, COLUMN_INT, "B", "payload received by clients, broken transfers included"),
+    ROUND(bytes_up, COLUMN_INT, "B", "payload received by the server, broken transfers included"),
+    ROUND(comm_kwh, COLUMN_DOUBLE, "kWh", "energy of all network elements for the round's bits"),
+    ROUND(device_kwh, COLUMN_DOUBLE, "kWh", "energy of the selected devices, training and waiting"),
+    ROUND(carbon_g, COLUMN_DOUBLE, "g", "CO2 equivalent of comm_kwh + device_kwh"),
+    ROUND(train_loss, COLUMN_DOUBLE, "nat",
+          "mean over arrived clients of their mean loss per target token; empty without training"),
+    ROUND(eval_loss, COLUMN_DOUBLE, "nat",
+          "mean loss per target token of held-out samples; empty where not evaluated"),
+    ROUND(rouge1, COLUMN_DOUBLE, "", "100 x ROUGE-1 F1 of greedy summaries, stemmed"),
+    ROUND(rouge2, COLUMN_DOUBLE, "", "100 x ROUGE-2 F1"),
+    ROUND(rougeL, COLUMN_DOUBLE, "", "100 x ROUGE-L F1"),
+    ROUND(rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1"),
+};
+
+static const struct column CLIENTS[] = {
+    CLIENT(round, COLUMN_INT, "", "number of the round"),
+    CLIENT(client, COLUMN_INT, "", "index in the population, from 0"),
+    CLIENT(group, COLUMN_TEXT, "", "the client's group in the scenario"),
+    CLIENT(device, COLUMN_TEXT, "", "its device"),
+    CLIENT(samples, COLUMN_INT, "", "samples it trained on in this round, repeats counted"),
+    CLIENT(download_start_s, COLUMN_DOUBLE, "s", "virtual time at which the server sent"),
+    CLIENT(download_end_s, COLUMN_DOUBLE, "s", "virtual time at which the client had it all"),
+    CLIENT(train_end_s, COLUMN_DOUBLE, "s", "virtual time at which training ended, upload began"),
+    CLIENT(upload_end_s, COLUMN_DOUBLE, "s", "virtual time at which the server had it all"),
+    CLIENT(bytes_down, COLUMN_INT, "B", "payload received"),
+    CLIENT(bytes_up, COLUMN_INT, "B", "payload sent"),
+    CLIENT(comm_j, COLUMN_DOUBLE, "J", "energy of all elements of its path for these bytes"),
+    CLIENT(device_j, COLUMN_DOUBLE, "J", "watts x training seconds + idle watts x the rest of the round"),
+    CLIENT(train_loss, COLUMN_DOUBLE, "nat", "mean over local steps; empty when it did not train"),
+    CLIENT(time_source, COLUMN_TEXT, "", "where its training seconds come from"),
+    CLIENT(status, COLUMN_TEXT, "",
+           "ok, late (deadline), dropped (it failed), out_of_memory (it cannot train this)"),
+    CLIENT(data_samples, COLUMN_INT, "", "samples it holds"),
+};
+
+static const struct column ELEMENTS[] = {
+    ELEMENT(element, COLUMN_TEXT, "", "kind of network element"),
+    ELEMENT(direction, COLUMN_TEXT, "", "down (to clients) or up"),
+    ELEMENT(count, COLUMN_INT, "", "elements of this kind that each bit passes"),
+    ELEMENT(bits, COLUMN_DOUBLE, "bit", "payload bits that came this way, each counted once"),
+    ELEMENT(joules, COLUMN_DOUBLE, "J", "bits x count x joules per bit"),
+};
+
+static const struct table ROUNDS_TABLE = {"rounds", COUNT(ROUNDS), ROUNDS};
+static const struct table CLIENTS_TABLE = {"clients", COUNT(CLIENTS), CLIENTS};
+static const struct table ELEMENTS_TABLE = {"elements", COUNT(ELEMENTS), ELEMENTS};
+
+const struct table *record_rounds(void)
+{
+    return &ROUNDS_TABLE;
+}
+
+const struct table *record_clients(void)
+{
+    return &CLIENTS_TABLE;
+}
+
+const struct table *record_elements(void)
+{
+    return &ELEMENTS_TABLE;
+}
+
+const char *record_cell(const struct column *c, const void *row, char out[64])
+{
+    const char *at = (const char *)row + c->offset;
+    switch (c->type) {
+    case COLUMN_INT:
+        snprintf(out, 64, "%" PRId64, *(const int64_t *)(const void *)at);
+        return out;
+    case COLUMN_DOUBLE: {
+        double v = *(const double *)(const void *)at;
+        if (isnan(v))
+            return "";
+        text_shortest(out, v);
+        return out;
+    }
+    case COLUMN_TEXT:
+        break;
+    }
+    return *(const char *const *)(const void *)at;
+}

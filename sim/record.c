@@ -75,9 +75,61 @@ static const struct column ELEMENTS[] = {
     ELEMENT(joules, COLUMN_DOUBLE, "J", "bits x count x joules per bit"),
 };
 
-static const struct table ROUNDS_TABLE = {"rounds", COUNT(ROUNDS), ROUNDS};
-static const struct table CLIENTS_TABLE = {"clients", COUNT(CLIENTS), CLIENTS};
-static const struct table ELEMENTS_TABLE = {"elements", COUNT(ELEMENTS), ELEMENTS};
+#define SUMMARY(field, type, unit, meaning)                                                        \
+    {                                                                                              \
+        #field, unit, meaning, type, offsetof(struct summary_record, field)                        \
+    }
+
+static const struct column SUMMARIES[] = {
+    SUMMARY(name, COLUMN_TEXT, "", "the scenario's name"),
+    SUMMARY(outcome, COLUMN_TEXT, "", "complete or interrupted"),
+    SUMMARY(trained, COLUMN_TEXT, "", "the model that was really trained, or none"),
+    SUMMARY(costs_of, COLUMN_TEXT, "", "the architecture whose payload and step times were charged"),
+    SUMMARY(accounting, COLUMN_TEXT, "", "how T_comp, T_comm and joules were counted"),
+    SUMMARY(per_bit, COLUMN_TEXT, "", "the set of joules per bit"),
+    SUMMARY(rounds, COLUMN_INT, "", "rounds that are in rounds.csv"),
+    SUMMARY(clients, COLUMN_INT, "", "population"),
+    SUMMARY(clients_per_round, COLUMN_INT, "", "cohort"),
+    SUMMARY(payload_down_bytes, COLUMN_INT, "B", "sent to each client in a round"),
+    SUMMARY(payload_up_bytes, COLUMN_INT, "B", "sent back by each client"),
+    SUMMARY(virtual_s, COLUMN_DOUBLE, "s", "virtual time at the end of the last round"),
+    SUMMARY(mean_duration_s, COLUMN_DOUBLE, "s", "mean duration of a round"),
+    SUMMARY(mean_t_comp_s, COLUMN_DOUBLE, "s", "mean of t_comp_s"),
+    SUMMARY(mean_t_comm_s, COLUMN_DOUBLE, "s", "mean of t_comm_s"),
+    SUMMARY(mean_granularity, COLUMN_DOUBLE, "", "mean of the rounds' granularity, where there is one"),
+    SUMMARY(selected, COLUMN_INT, "", "participations"),
+    SUMMARY(arrived, COLUMN_INT, "", "results aggregated"),
+    SUMMARY(rounds_without_result, COLUMN_INT, "", "rounds that left the model as it was"),
+    SUMMARY(bytes_down, COLUMN_INT, "B", "payload received by clients"),
+    SUMMARY(bytes_up, COLUMN_INT, "B", "payload received by the server"),
+    SUMMARY(comm_kwh, COLUMN_DOUBLE, "kWh", "energy of all network elements"),
+    SUMMARY(device_kwh, COLUMN_DOUBLE, "kWh", "energy of the devices, training and waiting"),
+    SUMMARY(total_kwh, COLUMN_DOUBLE, "kWh", "comm_kwh + device_kwh"),
+    SUMMARY(carbon_g, COLUMN_DOUBLE, "g", "CO2 equivalent of total_kwh"),
+    SUMMARY(last_train_loss, COLUMN_DOUBLE, "nat", "of the last round with a result"),
+    SUMMARY(first_eval_loss, COLUMN_DOUBLE, "nat", "before the first round"),
+    SUMMARY(last_eval_loss, COLUMN_DOUBLE, "nat", "at the last evaluation"),
+    SUMMARY(best_eval_loss, COLUMN_DOUBLE, "nat", "the lowest"),
+    SUMMARY(best_eval_round, COLUMN_INT, "", "its round; 0 before the first; -1 without evaluation"),
+    SUMMARY(first_rouge1, COLUMN_DOUBLE, "", "100 x F1 before the first round"),
+    SUMMARY(last_rouge1, COLUMN_DOUBLE, "", "at the last evaluation"),
+    SUMMARY(first_rouge2, COLUMN_DOUBLE, "", ""),
+    SUMMARY(last_rouge2, COLUMN_DOUBLE, "", ""),
+    SUMMARY(first_rougeL, COLUMN_DOUBLE, "", ""),
+    SUMMARY(last_rougeL, COLUMN_DOUBLE, "", ""),
+    SUMMARY(first_rougeLsum, COLUMN_DOUBLE, "", ""),
+    SUMMARY(last_rougeLsum, COLUMN_DOUBLE, "", ""),
+};
+
+static const struct table ROUNDS_TABLE = {"rounds", COUNT(ROUNDS), ROUNDS, false};
+static const struct table CLIENTS_TABLE = {"clients", COUNT(CLIENTS), CLIENTS, false};
+static const struct table ELEMENTS_TABLE = {"elements", COUNT(ELEMENTS), ELEMENTS, false};
+static const struct table SUMMARY_TABLE = {"summary", COUNT(SUMMARIES), SUMMARIES, true};
+
+const struct table *record_summary(void)
+{
+    return &SUMMARY_TABLE;
+}
 
 const struct table *record_rounds(void)
 {

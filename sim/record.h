@@ -3,6 +3,7 @@
 #ifndef SIM_RECORD_H
 #define SIM_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,7 @@ struct table {
     const char *name; /* "rounds": rounds.csv */
     size_t n_columns;
     const struct column *column;
+    bool is_single; /* one row per run: an object rather than a table */
 };
 
 struct round_record {
@@ -49,6 +51,20 @@ struct element_record {
     double bits, joules;
 };
 
+/* Totals of a run; NaN where there is none. First: before round 1. */
+struct summary_record {
+    const char *name, *trained, *costs_of, *accounting, *per_bit, *outcome;
+    int64_t rounds, clients, clients_per_round, payload_down_bytes, payload_up_bytes;
+    double virtual_s, mean_duration_s, mean_t_comp_s, mean_t_comm_s, mean_granularity;
+    int64_t selected, arrived, rounds_without_result, bytes_down, bytes_up;
+    double comm_kwh, device_kwh, total_kwh, carbon_g;
+    double first_eval_loss, last_eval_loss, best_eval_loss;
+    int64_t best_eval_round;
+    double first_rouge1, last_rouge1, first_rouge2, last_rouge2, first_rougeL, last_rougeL;
+    double first_rougeLsum, last_rougeLsum, last_train_loss;
+};
+
+const struct table *record_summary(void);
 const struct table *record_rounds(void);
 const struct table *record_clients(void);
 const struct table *record_elements(void);

@@ -1,0 +1,121 @@
+/* net/topology.h: from a scenario's "network" to a plan.
+ *
+ * key       default, lte        wired        meaning
+ * topology  "lte"                            lte | wired
+ * down, up  "40Mbps", "10Mbps"  "1Gbps" x 2  each client's own link
+ * rtt       "50ms"              "70us"       two-way latency without queueing
+ * path      see element.h                    elements from client to server: "core_router*4"
+ * limits    none                             {"bng": "10Gbps"}: an element of the path that all
+ * clients of the group share and that may limit them, each way rates     "wire" wire: rates count
+ * frames; goodput: payload cell      none                -            {"clients": 25, "down":
+ * "150Mbps", "up": "50Mbps"}: shared air; cells are filled in client order server    never limits
+ * {"down": "10Gbps", "up": "10Gbps"}: all clients' common link prune     true false: links that
+ * cannot limit stay in the solver too solver    "lazy"                           lazy | full (the
+ * same times, for checking)
+ *
+ * The default path is switch, bng, edge_router*3, core_router*4, dc_switch*2, for lte behind
+ * lte_endpoint and lte_base_station. "down" is always towards the client. server, prune and solver
+ * belong to the scenario's network and are refused in a group's.
+ *
+ * A topology is a row of one table: a file net/x.c with a const struct topology, and its row in
+ * topology.c. */
+#ifndef NET_TOPOLOGY_H
+#define NET_TOPOLOGY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "net/plan.h"
+#include "sim/base/err.h"
+#include "sim/base/json.h"
+
+struct topology;
+
+/* Access network of one group of clients, as the scenario states it (rates not yet goodput). */
+struct topology_spec {
+    const struct topology *topology;
+    double rate_bps[N_NET_DIRS];
+    double rtt_s;
+    bool is_goodput;
+    size_t n_steps;
+    struct element_step step[ELEMENT_MAX_STEPS];
+    double limit_bps[N_ELEMENT_KINDS]; /* 0: the element never limits */
+    size_t cell_clients;               /* lte: clients per cell; 0: no cells */
+    double cell_bps[N_NET_DIRS];
+};
+
+/* The scenario's network: the access of clients whose group has none of its own, and what is
+ * common. */
+struct topology_root {
+    struct topology_spec access;
+    double server_bps[N_NET_DIRS]; /* 0: the server's link never limits */
+    bool is_pruned, is_full_solver;
+};
+
+/* The shared links that every client of a group crosses: limited elements, then the server's link.
+ */
+struct topology_trunk {
+    size_t n[N_NET_DIRS];
+    size_t link[N_NET_DIRS][ELEMENT_MAX_STEPS + 1];
+};
+
+/* A group of clients on one access network. */
+struct topology_group {
+    const char *name; /* appears in the names of links and classes */
+    const struct topology_spec *spec;
+    size_t n_clients; /* >= 1 */
+};
+
+/* A row of the table. */
+struct topology {
+    const char *name;
+    const char *what; /* one phrase for help */
+    /* Rates, latency and path of this topology. */
+    void (*defaults)(struct topology_spec *s);
+    /* Reads the keys that only this topology has; the common ones are read already. */
+    enum err_code (*parse)(struct json network, struct topology_spec *s, struct err *e);
+    /* Writes the keys that only this topology has. */
+    void (*write)(struct json_out *o, const struct topology_spec *s);
+    /* Adds the group's clients to the plan, class by class, with topology_add_class. */
+    enum err_code (*build)(const struct topology_group *g, const struct topology_trunk *trunk,
+                           struct plan *p, struct err *e);
+};
+
+/* By name, or NULL; the table in order. */
+const struct topology *topology_find(const char *name);
+size_t topology_count(void);
+const struct topology *topology_at(size_t i);
+
+/* The defaults of a topology: what an empty object gives. */
+void topology_spec_init(struct topology_spec *s, const struct topology *t);
+/* The default network: lte, no cells, a server that never limits, pruned, Lazy. */
+void topology_root_init(struct topology_root *r);
+
+/* Reads the scenario's network; an absent one (node NULL) gives the default. Refuses unknown keys.
+ */
+enum err_code topology_parse_root(struct json network, struct topology_root *out, struct err *e);
+/* Reads a group's own network. server, prune and solver are refused. */
+enum err_code topology_parse(struct json network, struct topology_spec *out, struct err *e);
+
+/* Write a resolved network under a key; reading it again gives the same numbers to the last bit. */
+void topology_write_root(struct json_out *o, const char *key, const struct topology_root *r);
+void topology_write(struct json_out *o, const char *key, const struct topology_spec *s);
+
+/* The whole network: all groups behind the root's server, in this order, marked by prune_mark.
+ * n_at_once is the most flows in one direction at one time (clients per round, over-selection
+ * included); 0: no bound is known. A limit on an element that the group's path lacks, or too many
+ * clients, is an error. */
+enum err_code topology_plan(struct plan **out, const struct topology_root *root, size_t n_groups,
+                            const struct topology_group *groups, size_t n_at_once, struct err *e);
+
+/* For a row's build: the next n_clients of the group as one class behind its own shared links
+ * (n_extra per direction, nearest to the client) and the trunk. name is copied. */
+enum err_code topology_add_class(const struct topology_group *g, const char *name, size_t n_clients,
+                                 size_t n_extra, size_t (*extra)[N_NET_DIRS],
+                                 const struct topology_trunk *trunk, struct plan *p, struct err *e);
+/* A rate of the spec as goodput. */
+double topology_goodput_bps(const struct topology_spec *s, double rate_bps);
+/* Writes a rate so that it reads back exactly ("40Mbps"). */
+void topology_write_rate(struct json_out *o, const char *key, double rate_bps);
+
+#endif

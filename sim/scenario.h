@@ -1,0 +1,156 @@
+/* sim/scenario.h: everything a run is asked to do, typed, in range, every default filled in.
+ *
+ * A scenario comes from a JSON file, over the files it `extends`, under the `--set` assignments of
+ * the command line (sim/overlay.h). Reading it checks every key: type, unit, range, names, and how
+ * the values fit together; what passes here cannot fail later for a reason that is visible in the
+ * file. Messages name file, key, expectation and fact. scenarios/README.md lists every key with
+ * type, unit, range and default.
+ *
+ * Quantities are SI: seconds, bytes, bits per second. Counts are exact. Strings, lists and specs
+ * live as long as the scenario. Nothing here touches weights or data files: run does. */
+#ifndef SIM_SCENARIO_H
+#define SIM_SCENARIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "energy/account.h"
+#include "energy/device.h"
+#include "energy/perbit.h"
+#include "models/data.h"
+#include "models/lora.h"
+#include "models/split.h"
+#include "models/t5_config.h"
+#include "models/trainer.h"
+#include "net/topology.h"
+#include "sim/base/err.h"
+#include "sim/base/json.h"
+#include "sim/base/mem.h"
+#include "sim/server_opt.h"
+
+/* Limits of a scenario, inclusive; tested at both ends. */
+#define SCENARIO_MAX_CLIENTS PLAN_MAX_CLIENTS /* 10,000,000 */
+#define SCENARIO_MAX_SEED ((int64_t)1 << 53)
+#define SCENARIO_MAX_PAYLOAD_BYTES 1e13
+#define SCENARIO_MAX_TIME_S 1e9 /* of a deadline or a stated compute time */
+#define SCENARIO_MAX_LR 1e3
+#define SCENARIO_MAX_LORA_ALPHA 1e4
+#define SCENARIO_MAX_DROPOUT 0.95
+#define SCENARIO_MAX_CARBON_G_PER_KWH 1e4
+enum {
+    SCENARIO_MAX_NAME = 64, /* letters of the scenario's and of a group's name */
+    SCENARIO_MAX_GROUPS = 256,
+    SCENARIO_MAX_ROUNDS = 1000000,
+    SCENARIO_MAX_LOCAL_STEPS = 10000,
+    SCENARIO_MAX_BATCH = 4096,
+    SCENARIO_MAX_TOKENS = 8192, /* max_input, max_target */
+    SCENARIO_MAX_SAMPLES = 10000000,
+    SCENARIO_MAX_NEW_TOKENS = 1024,
+};
+
+/* Some clients that are alike. Groups follow each other in client order: 0 .. count-1 is the first.
+ */
+struct scenario_group {
+    const char *name;    /* unique */
+    size_t first, count; /* clients first .. first + count - 1, count >= 1 */
+    struct device device;
+    bool has_network;            /* it has a network of its own */
+    struct topology_spec access; /* its own, or the scenario's */
+};
+
+enum scenario_train {
+    SCENARIO_LORA, /* "lora": train an adapter for every client */
+    SCENARIO_NONE, /* "none": network, times and energy only; sizes come from the architecture */
+};
+
+struct scenario_model {
+    const char *weights;  /* "builtin:tiny", or a Hugging Face folder (resolved); NULL: train none,
+                             and the  architecture is costs_of's */
+    const char *costs_of; /* architecture whose payload, seconds and memory are charged
+                             ("flan-t5-small"), or NULL: the weights' own */
+    struct t5_config costs; /* of costs_of; all 0 when costs_of is NULL */
+    enum scenario_train train;
+    struct lora_spec lora; /* also sizes the payload under "none" */
+    float dropout;         /* of the model while training */
+};
+
+enum scenario_payload {
+    SCENARIO_PAYLOAD_LORA,  /* "lora": 4 bytes per value of an adapter */
+    SCENARIO_PAYLOAD_FULL,  /* "full": 4 bytes per parameter of the model, adapter included */
+    SCENARIO_PAYLOAD_GIVEN, /* sizes stated by direction */
+};
+
+struct scenario_federation {
+    uint32_t rounds;
+    size_t clients_per_round; /* 1 .. clients */
+    double deadline_s;   /* of a round, from its start: whoever is not back then is late and counts
+                            for   nothing; INFINITY: none */
+    double failure_rate; /* probability that a selected client fails while it trains, 0 .. 1 */
+    int batch;           /* samples per local step and client, at most */
+    struct train_hyper
+        local; /* local_steps, optimizer, lr (client_lr), ..., dropout = model.dropout */
+    struct server_hyper server;
+    enum scenario_payload payload;
+    double payload_bytes[N_NET_DIRS]; /* SCENARIO_PAYLOAD_GIVEN; whole bytes, >= 1 */
+};
+
+struct scenario_compute {
+    bool is_profile; /* "profile": seconds come from each client's device */
+    double fixed_s;  /* otherwise: every client's fine-tuning seconds in a round, >= 0 */
+    enum device_reading reading;
+    size_t chunk; /* clients of one training pass (a job); 0: the whole cohort */
+};
+
+struct scenario_evaluate {
+    uint32_t every; /* after every that many rounds, and after the last; 0: never */
+    size_t samples; /* the first of the held-out set */
+    bool has_rouge; /* greedy summaries too, not the loss alone */
+    int max_new_tokens;
+    int batch; /* sequences per pass */
+};
+
+struct scenario_energy {
+    struct perbit_set per_bit;
+    const struct account *accounting;
+    double carbon_g_per_kwh;
+};
+
+struct scenario {
+    const char *path; /* the file, as it was given */
+    const char *name; /* default: the file's name without folder and ".json" */
+    uint64_t seed;
+    struct topology_root network; /* common part, and the access of groups without their own */
+    size_t n_clients, n_groups;
+    struct scenario_group *group; /* in client order */
+    struct scenario_model model;
+    struct data_spec data;   /* source and validation resolved; seed = the scenario's */
+    struct split_spec split; /* n_clients and seed filled in */
+    struct scenario_federation federation;
+    struct scenario_compute compute;
+    struct scenario_evaluate evaluate;
+    struct scenario_energy energy;
+    const char *output_dir; /* resolved; default: runs/NAME beside the file */
+    struct arena arena;     /* owns what the pointers above point to */
+};
+
+/* Reads path with what it extends, then the n_sets assignments ("a.b=c") in their order. Relative
+ * paths in a file are relative to that file, in an assignment to the current folder. */
+enum err_code scenario_load(struct scenario **out, const char *path, size_t n_sets,
+                            const char *const *sets, struct err *e);
+void scenario_close(struct scenario *s); /* NULL is fine */
+
+/* The group that a client belongs to, client < n_clients. O(log n_groups). */
+const struct scenario_group *scenario_group_of(const struct scenario *s, size_t client);
+
+/* Bytes sent to a client (NET_DOWN) and back (NET_UP) for an architecture: the payload as asked
+ * for. config is model.costs, or the weights' own configuration when costs_of is NULL. */
+double scenario_payload_bytes(const struct scenario *s, const struct t5_config *config,
+                              enum net_dir dir);
+
+/* Writes the members of the resolved scenario into an object that is already open; read again as a
+ * scenario they give the same one. with_output false leaves output.dir out, so that the same
+ * scenario gives the same text whatever folder it is written to. */
+void scenario_write(const struct scenario *s, struct json_out *o, bool with_output);
+
+#endif

@@ -1,10 +1,11 @@
 /* models/data.h: samples as text and as token ids, from a table of sources.
  *
- * A dataset is opened once and only read afterwards. Sources: "builtin:dialogues" (data_builtin.c; the
- * generator is models/dialogue.h) and files (data_json.c): JSON Lines, one object a line with the strings
- * "dialogue" and "summary" and optionally "label", a string or a whole number (all lines or none); or
- * SAMSum's own JSON, an array of such objects. Other keys of an object are left alone. A file that starts
- * with '[' is taken as an array. Labels are numbered in the order of their names (numbers by value). */
+ * A dataset is opened once and only read afterwards. Sources: "builtin:dialogues" (data_builtin.c;
+ * the generator is models/dialogue.h) and files (data_json.c): JSON Lines, one object a line with
+ * the strings "dialogue" and "summary" and optionally "label", a string or a whole number (all
+ * lines or none); or SAMSum's own JSON, an array of such objects. Other keys of an object are left
+ * alone. A file that starts with '[' is taken as an array. Labels are numbered in the order of
+ * their names (numbers by value). */
 #ifndef MODELS_DATA_H
 #define MODELS_DATA_H
 
@@ -18,10 +19,12 @@
 struct sample {
     const char *dialogue, *summary; /* UTF-8 */
     int label;                      /* 0 .. n_labels - 1; -1 without labels */
-    const int32_t *input, *target;  /* ids with </s> at the end, cut to the limits; NULL until data_tokenise */
+    const int32_t *input,
+        *target; /* ids with </s> at the end, cut to the limits; NULL until data_tokenise */
     int n_input, n_target;
-    int n_facts;             /* 0: not known (files) */
-    const char *const *fact; /* what the summary must hold: names, thing, time, place, as it spells them */
+    int n_facts; /* 0: not known (files) */
+    const char *const
+        *fact; /* what the summary must hold: names, thing, time, place, as it spells them */
 };
 
 struct dataset {
@@ -34,13 +37,15 @@ struct dataset {
 
 /* What the scenario's "data" says. */
 struct data_spec {
-    const char *source;     /* "builtin:dialogues" or a JSON / JSONL path, resolved */
-    const char *validation; /* another file for evaluation, or NULL: the last part of source is held out */
-    const char *prefix;     /* put before each dialogue, "summarize: " */
+    const char *source; /* "builtin:dialogues" or a JSON / JSONL path, resolved */
+    const char
+        *validation; /* another file for evaluation, or NULL: the last part of source is held out */
+    const char *prefix;        /* put before each dialogue, "summarize: " */
     int max_input, max_target; /* tokens with </s>, >= 2 */
     uint64_t seed;
     size_t n_train;   /* builtin: how many to generate; files: the first n_train, 0 = all */
-    size_t n_heldout; /* builtin: how many to generate; files without validation: how many to hold out */
+    size_t n_heldout; /* builtin: how many to generate; files without validation: how many to hold
+                         out */
 };
 
 enum {
@@ -49,16 +54,16 @@ enum {
     DATA_MAX_LABELS = 100000,
 };
 
-/* Opens both parts. Messages name file and line ("FILE:LINE: ...", in an array "FILE: [INDEX].summary:
- * ..."). Every sample has text; an empty dialogue or summary is ERR_INPUT with its line. With a validation
- * file, labels of both files share one numbering and its first n_heldout samples are taken (0 = all);
- * without, the last n_heldout samples of source are held out and at least one must be left to train on.
- * builtin: owner 0 of the stream RNG_DIALOGUE trains, owner 1 is held out; sample i is the same for every
- * n. On failure neither *train nor *heldout is written. */
+/* Opens both parts. Messages name file and line ("FILE:12: summary: ..."; in an array
+ * "FILE: [11].summary: ..."). Every sample has text; an empty dialogue or summary is ERR_INPUT with its
+ * line. With a validation file, labels of both files share one numbering and its first n_heldout samples
+ * are taken (0 = all); without, the last n_heldout samples of source are held out and at least one must
+ * be left to train on. builtin: owner 0 of the stream RNG_DIALOGUE trains, owner 1 is held out; sample i
+ * is the same for every n. On failure neither *train nor *heldout is written. */
 enum err_code data_open(struct dataset **train, struct dataset **heldout,
                         const struct data_spec *spec, struct err *e);
-/* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with </s> last.
- * Every input and target has at least one id and </s>. */
+/* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with </s>
+ * last. A text of which nothing is left (zero-width characters) becomes </s> alone. */
 enum err_code data_tokenise(struct dataset *d, const struct tokens *t, const struct data_spec *spec,
                             struct err *e);
 void data_close(struct dataset *d); /* NULL is fine */

@@ -60,7 +60,8 @@ void facts_draw(struct facts *f, struct draw *d, struct arena *a)
     f->has_c = draw_chance(d, 0.25) && !f->is_declined;
 }
 
-/* The slots of the talk: what was proposed first, what replaces it, and the excuse in the first person. */
+/* The slots of the talk: what was proposed first, what replaces it, and the excuse in the first
+ * person. */
 static void talk_slots(const struct facts *f, const char *slot[128])
 {
     facts_slots(f, slot);

@@ -1,12 +1,13 @@
-/* models/dialogue.h: generated dialogues: facts first, then the talk, then a summary that is a function of
- * the final facts. Everything here was written for this project; no third-party text.
+/* models/dialogue.h: generated dialogues: facts first, then the talk, then a summary that is a
+ * function of the final facts. Everything here was written for this project; no third-party text.
  *
- * A asks B for something of one of twelve topics (the labels of the Dirichlet split) at a time. B declines
- * with an excuse, or agrees, perhaps moves the time, asks where; the place may move too; C may join. The
- * facts are drawn first, each from a table of dialogue_words.c; a line of talk is a template with slots:
- *   {A} {B} {C} {D} names (D is only mentioned)   {x} the thing   {t} {p} time and place first proposed
- *   {u} {q} those that replace them   {e} the excuse ("I am ill"; in summaries "is ill")
- * The draws are a pure function of (seed, stream, owner, index) and a counter. */
+ * A asks B for something of one of twelve topics (the labels of the Dirichlet split) at a time. B
+ * declines with an excuse, or agrees, perhaps moves the time, asks where; the place may move too; C
+ * may join. The facts are drawn first, each from a table of dialogue_words.c; a line of talk is a
+ * template with slots: {A} {B} {C} {D} names (D is only mentioned)   {x} the thing   {t} {p} time
+ * and place first proposed {u} {q} those that replace them   {e} the excuse ("I am ill"; in
+ * summaries "is ill") The draws are a pure function of (seed, stream, owner, index) and a counter.
+ */
 #ifndef MODELS_DIALOGUE_H
 #define MODELS_DIALOGUE_H
 
@@ -19,7 +20,8 @@
 
 enum { DIALOGUE_TOPICS = 12, DIALOGUE_MAX_FACTS = 6 };
 
-/* A run of draws for one item: the block index is index * 256 + k, k counting up (at most 256 draws). */
+/* A run of draws for one item: the block index is index * 256 + k, k counting up (at most 256
+ * draws). */
 struct draw {
     uint64_t seed, index;
     uint32_t stream, owner, k;

@@ -1,6 +1,6 @@
-/* models/dialogue_words.h: the word tables and templates of the generated dialogues (private to dialogue*.c and
- * pretrain_data.c). Words are only ever separated by blanks; a mark follows its word without one, so that
- * the vocabulary can hold every word as one piece. */
+/* models/dialogue_words.h: the word tables and templates of the generated dialogues (private to
+ * dialogue*.c and pretrain_data.c). Words are only ever separated by blanks; a mark follows its
+ * word without one, so that the vocabulary can hold every word as one piece. */
 #ifndef MODELS_DIALOGUE_WORDS_H
 #define MODELS_DIALOGUE_WORDS_H
 
@@ -8,7 +8,8 @@
 
 enum { WORDS_THINGS = 10, WORDS_REQUESTS = 4 };
 
-/* One topic: its things, A's requests, the verb phrase in three forms (for retellings), the reference. */
+/* One topic: its things, A's requests, the verb phrase in three forms (for retellings), the
+ * reference. */
 struct topic_words {
     const char *name;
     const char *thing[WORDS_THINGS];

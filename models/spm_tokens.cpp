@@ -17,7 +17,8 @@ struct tokens {
 namespace
 {
 
-/* The library words its errors in its own way ("src/x.cc(92) [expr] text"); one line of it is enough. */
+/* The library words its errors in its own way ("src/x.cc(92) [expr] text"); one line of it is
+ * enough. */
 std::string one_line(const char *text)
 {
     std::string s = text ? text : "";
@@ -30,12 +31,13 @@ std::string one_line(const char *text)
 enum err_code load(struct tokens *t, const struct file *f, struct err *e)
 {
     const char *bytes = reinterpret_cast<const char *>(f->bytes);
-    const auto status =
-        t->spm.LoadFromSerializedProto(absl::string_view(bytes, f->n_bytes));
+    const auto status = t->spm.LoadFromSerializedProto(absl::string_view(bytes, f->n_bytes));
     if (!status.ok())
-        return err_set(e, ERR_INPUT, "expected a sentencepiece model, got %zu bytes that are none (%s)",
+        return err_set(e, ERR_INPUT,
+                       "expected a sentencepiece model, got %zu bytes that are none (%s)",
                        f->n_bytes, one_line(status.error_message()).c_str());
-    if (t->spm.pad_id() != TOKEN_PAD || t->spm.eos_id() != TOKEN_EOS || t->spm.unk_id() != TOKEN_UNK)
+    if (t->spm.pad_id() != TOKEN_PAD || t->spm.eos_id() != TOKEN_EOS ||
+        t->spm.unk_id() != TOKEN_UNK)
         return err_set(e, ERR_INPUT,
                        "expected <pad> 0, </s> 1 and <unk> 2 as in T5, got %d, %d and %d",
                        t->spm.pad_id(), t->spm.eos_id(), t->spm.unk_id());
@@ -57,7 +59,8 @@ extern "C" enum err_code tokens_open(struct tokens **out, const char *path, stru
         if (!code)
             *out = t.release();
     } catch (const std::exception &x) {
-        code = err_set(e, ERR_INPUT, "expected a sentencepiece model (%s)", one_line(x.what()).c_str());
+        code = err_set(e, ERR_INPUT, "expected a sentencepiece model (%s)",
+                       one_line(x.what()).c_str());
     } catch (...) {
         code = err_set(e, ERR_INPUT, "expected a sentencepiece model");
     }

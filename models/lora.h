@@ -2,10 +2,11 @@
  *
  * An adapted matrix ("site") W [d_out, d_in] gets A [rank, d_in] and B [d_out, rank]:
  *   y = x W^T + (alpha / rank) dropout(x) A^T B^T
- * One adapter is one vector of lora_size values: for every site A, then B, both row-major. Sites come
- * encoder first, layers upward; within an encoder layer q k v o wi_0 wi_1 wo, within a decoder layer
- * q k v o of self-attention, q k v o of cross-attention, wi_0 wi_1 wo; matrices that are not targets are
- * left out. A target name covers self- and cross-attention alike, as PEFT's target_modules do. */
+ * One adapter is one vector of lora_size values: for every site A, then B, both row-major. Sites
+ * come encoder first, layers upward; within an encoder layer q k v o wi_0 wi_1 wo, within a decoder
+ * layer q k v o of self-attention, q k v o of cross-attention, wi_0 wi_1 wo; matrices that are not
+ * targets are left out. A target name covers self- and cross-attention alike, as PEFT's
+ * target_modules do. */
 #ifndef MODELS_LORA_H
 #define MODELS_LORA_H
 
@@ -35,25 +36,34 @@ struct lora_spec {
     unsigned targets; /* enum lora_target, or-ed; not 0 */
 };
 
-/* Linear maps of a layer that can carry an adapter; decoder layers have all, encoder layers lack the C ones. */
+/* Linear maps of a layer that can carry an adapter; decoder layers have all, encoder layers lack
+ * the C ones. */
 enum lora_matrix {
-    LORA_AT_Q, LORA_AT_K, LORA_AT_V, LORA_AT_O,
-    LORA_AT_CQ, LORA_AT_CK, LORA_AT_CV, LORA_AT_CO,
-    LORA_AT_WI_0, LORA_AT_WI_1, LORA_AT_WO,
+    LORA_AT_Q,
+    LORA_AT_K,
+    LORA_AT_V,
+    LORA_AT_O,
+    LORA_AT_CQ,
+    LORA_AT_CK,
+    LORA_AT_CV,
+    LORA_AT_CO,
+    LORA_AT_WI_0,
+    LORA_AT_WI_1,
+    LORA_AT_WO,
     N_LORA_MATRICES
 };
 
 struct lora_site {
-    int layer;       /* 0 .. n_enc - 1 the encoder's, then n_enc + i the decoder's */
+    int layer; /* 0 .. n_enc - 1 the encoder's, then n_enc + i the decoder's */
     enum lora_matrix matrix;
     int d_in, d_out;
-    size_t a, b;     /* where A and B begin in the flat vector */
+    size_t a, b; /* where A and B begin in the flat vector */
 };
 
 struct lora_layout {
     struct lora_spec spec;
     int n_layers, n_sites;
-    size_t size;            /* values of one adapter */
+    size_t size; /* values of one adapter */
     struct lora_site *site;
     int (*site_of)[N_LORA_MATRICES]; /* [n_layers]: index of a site, or -1 */
 };
@@ -71,8 +81,8 @@ size_t lora_size(const struct t5_config *c, const struct lora_spec *s);
 void lora_layout_init(struct lora_layout *l, const struct t5_config *c, const struct lora_spec *s);
 void lora_layout_fini(struct lora_layout *l);
 
-/* Initial values as PEFT's: A uniform in +-1/sqrt(d_in) (Kaiming with a = sqrt 5), B 0, so that the branch
- * begins as zero. A function of seed alone. adapter [l->size] */
+/* Initial values as PEFT's: A uniform in +-1/sqrt(d_in) (Kaiming with a = sqrt 5), B 0, so that the
+ * branch begins as zero. A function of seed alone. adapter [l->size] */
 void lora_init(const struct lora_layout *l, uint64_t seed, float *adapter);
 
 /* The name PEFT gives a site's matrix, 'A' or 'B', such as

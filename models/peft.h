@@ -1,7 +1,7 @@
 /* models/peft.h: one adapter as a folder of Hugging Face PEFT, in and out.
  *
- * The folder holds adapter_config.json and adapter_model.safetensors (float32), as PEFT 0.18 writes and
- * reads them, so that a trained adapter works in Python and one from Python works here. */
+ * The folder holds adapter_config.json and adapter_model.safetensors (float32), as PEFT 0.18 writes
+ * and reads them, so that a trained adapter works in Python and one from Python works here. */
 #ifndef MODELS_PEFT_H
 #define MODELS_PEFT_H
 
@@ -14,8 +14,8 @@
 enum err_code peft_save(const char *folder, const struct t5_config *c, const struct lora_spec *s,
                         const char *base_model, const float *adapter, struct err *e);
 
-/* The spec of a folder's adapter. What we do not do (DoRA, rank patterns, biases, a regular expression as
- * target_modules) is refused by key. */
+/* The spec of a folder's adapter. What we do not do (DoRA, rank patterns, biases, a regular
+ * expression as target_modules) is refused by key. */
 enum err_code peft_load_spec(const char *folder, struct lora_spec *out, struct err *e);
 /* Its values, which must fit the layout of (c, s). adapter [lora_size], host, written. */
 enum err_code peft_load(const char *folder, const struct t5_config *c, const struct lora_spec *s,

@@ -2,12 +2,12 @@
  *
  * What differs from a textbook transformer: RMS norm without mean; gated GELU in its tanh form; no
  * 1/sqrt(d_kv) in attention; the relative position bias is held by layer 0 and shared by its stack;
- * cross-attention has no bias; the head is untied and its input is not scaled; the decoder starts with
- * pad. Dropout as in Hugging Face's T5: after both embeddings, on attention probabilities, on each
- * residual branch, on the feed-forward product, after both final norms.
+ * cross-attention has no bias; the head is untied and its input is not scaled; the decoder starts
+ * with pad. Dropout as in Hugging Face's T5: after both embeddings, on attention probabilities, on
+ * each residual branch, on the feed-forward product, after both final norms.
  *
- * A struct t5 is only read by passes and may be shared by any number of struct t5_work, each with its own
- * backend and used by one thread at a time. */
+ * A struct t5 is only read by passes and may be shared by any number of struct t5_work, each with
+ * its own backend and used by one thread at a time. */
 #ifndef MODELS_T5_H
 #define MODELS_T5_H
 
@@ -24,7 +24,8 @@
 
 struct t5;
 
-/* A tensor of the model inside the flat vector of all weights. Names are those of Hugging Face's files. */
+/* A tensor of the model inside the flat vector of all weights. Names are those of Hugging Face's
+ * files. */
 struct t5_tensor {
     const char *name;
     int n_dims;
@@ -33,22 +34,23 @@ struct t5_tensor {
 };
 
 /* "builtin:NAME" -> the folder of a model that comes with the program: $VERYEDGE_HOME/models/NAME,
- * ../share/veryedge/NAME beside the program, or the source tree's models/NAME, the first that is there;
- * anything else -> itself. Caller frees with mem_free. ERR_INPUT when there is no such built-in. */
+ * ../share/veryedge/NAME beside the program, or the source tree's models/NAME, the first that is
+ * there; anything else -> itself. Caller frees with mem_free. ERR_INPUT when there is no such
+ * built-in. */
 enum err_code t5_folder(char **out, const char *weights, struct err *e);
 
 /* weights: a folder of the Hugging Face kind (config.json, model.safetensors) or "builtin:tiny".
- * ops: from backend_find. Every tensor must be there with its shape; further tensors are refused, except
- * encoder.embed_tokens and decoder.embed_tokens, copies of `shared` in old files. */
+ * ops: from backend_find. Every tensor must be there with its shape; further tensors are refused,
+ * except encoder.embed_tokens and decoder.embed_tokens, copies of `shared` in old files. */
 enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char *weights,
                       struct err *e);
 /* From nothing: normal values with Hugging Face's standard deviations for T5, norms 1. */
 enum err_code t5_open_random(struct t5 **out, const struct backend_ops *ops,
                              const struct t5_config *c, uint64_t seed, struct err *e);
-/* Pseudo-random values that are a pure function of (name, index), for reference vectors without a file:
- * key = first 8 bytes of sha256(name), u = splitmix64(index + key) >> 40, / 2^24, value = std sqrt(3)
- * (2 u - 1); std: norms 0.1 and + 1, position bias 0.5, shared 1, others 1/sqrt(last dimension), times 0.7
- * for self-attention's q. */
+/* Pseudo-random values that are a pure function of (name, index), for reference vectors without a
+ * file: key = first 8 bytes of sha256(name), u = splitmix64(index + key) >> 40, / 2^24, value = std
+ * sqrt(3) (2 u - 1); std: norms 0.1 and + 1, position bias 0.5, shared 1, others 1/sqrt(last
+ * dimension), times 0.7 for self-attention's q. */
 enum err_code t5_open_formula(struct t5 **out, const struct backend_ops *ops,
                               const struct t5_config *c, struct err *e);
 /* The same rule for one tensor, of any name: what adapters of the reference vectors are made of. */
@@ -60,8 +62,9 @@ const struct backend_ops *t5_ops(const struct t5 *m);
 /* Content hash of config and weights as they were opened, or as of the last t5_rehash. */
 struct hash128 t5_hash(const struct t5 *m);
 
-/* --- weights as a flat vector (backend memory); views by name. Tensors that are used in one product stand
- * end to end (q k v; cross k v; wi_0 wi_1); others begin at multiples of 16, with zeros between. --- */
+/* --- weights as a flat vector (backend memory); views by name. Tensors that are used in one
+ * product stand end to end (q k v; cross k v; wi_0 wi_1); others begin at multiples of 16, with
+ * zeros between. --- */
 size_t t5_n_flat(const struct t5 *m); /* values, with the zeros */
 size_t t5_n_tensors(const struct t5 *m);
 const struct t5_tensor *t5_tensor_at(const struct t5 *m, size_t i);
@@ -72,8 +75,10 @@ float *t5_weights_rw(struct t5 *m);
 void t5_set(struct t5 *m, const struct t5_tensor *t, const float *from_host);
 void t5_get(const struct t5 *m, const struct t5_tensor *t, float *to_host);
 enum err_code t5_rehash(struct t5 *m, struct err *e);
-/* Writes config.json and model.safetensors (WEIGHTS_F32 or WEIGHTS_BF16) into a folder that is there. */
-enum err_code t5_save(const struct t5 *m, const char *folder, enum weights_type type, struct err *e);
+/* Writes config.json and model.safetensors (WEIGHTS_F32 or WEIGHTS_BF16) into a folder that is
+ * there. */
+enum err_code t5_save(const struct t5 *m, const char *folder, enum weights_type type,
+                      struct err *e);
 
 /* --- passes --- */
 
@@ -87,12 +92,13 @@ enum t5_mode {
 struct t5_limits {
     int max_members, max_seqs;
     size_t max_in, max_out; /* rows (tokens) of input and target */
-    int max_new;            /* T5_INFER: tokens that t5_greedy may write per sequence; 0: not used */
+    int max_new; /* T5_INFER: tokens that t5_greedy may write per sequence; 0: not used */
 };
 
 struct t5_work;
 
-/* lora NULL: passes without adapters. The model and the layout outlive the work. ERR_MEMORY names the size. */
+/* lora NULL: passes without adapters. The model and the layout outlive the work. ERR_MEMORY names
+ * the size. */
 enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5_mode mode,
                            const struct lora_layout *lora, const struct t5_limits *limits,
                            int n_threads, struct err *e);
@@ -111,10 +117,10 @@ struct t5_pass {
     uint64_t seed;           /* of the masks of this pass */
 };
 
-/* Forward and backward. The loss of a member is the mean of -log p over its own target tokens, and what is
- * differentiated is the sum over members (each adapter sees only its member's). d_adapters (backend memory,
- * as adapters with the same stride; NULL without) and t5_work_dw are added to; clear them first.
- * nll [n_seqs], host: sum over the target tokens of each sequence. */
+/* Forward and backward. The loss of a member is the mean of -log p over its own target tokens, and
+ * what is differentiated is the sum over members (each adapter sees only its member's). d_adapters
+ * (backend memory, as adapters with the same stride; NULL without) and t5_work_dw are added to;
+ * clear them first. nll [n_seqs], host: sum over the target tokens of each sequence. */
 enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapters, double *nll,
                       struct err *e);
 
@@ -126,10 +132,10 @@ enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, 
 enum err_code t5_encoder_out(struct t5_work *w, float *out, struct err *e);
 enum err_code t5_logits(struct t5_work *w, float *out, struct err *e);
 
-/* Greedy decoding of all sequences of the pack (its targets are not looked at), with a key/value cache;
- * sequences that have ended leave the batch. Takes the adapter at p->adapters for all (stride 0). T5_INFER
- * only. out [n_seqs * max_new]: tokens without the start, up to and with eos_id; n_out [n_seqs]. max_new <=
- * limits.max_new. */
+/* Greedy decoding of all sequences of the pack (its targets are not looked at), with a key/value
+ * cache; sequences that have ended leave the batch. Takes the adapter at p->adapters for all
+ * (stride 0). T5_INFER only. out [n_seqs * max_new]: tokens without the start, up to and with
+ * eos_id; n_out [n_seqs]. max_new <= limits.max_new. */
 enum err_code t5_greedy(struct t5_work *w, const struct t5_pass *p, int max_new, int32_t *out,
                         int *n_out, struct err *e);
 

@@ -1,9 +1,10 @@
 /* models/weights.h: tensors by name in a safetensors file, in and out.
  *
- * The file is mapped and every number in it is checked before use, with the rules of the format's own
- * reader (huggingface/safetensors): header length within 100 MB and the file, UTF-8 JSON object, spans
- * in order without gap or overlap, size of the shape (checked product) equal to the span, last span
- * ending with the file. A broken file is ERR_INPUT, one line that names file and tensor. */
+ * The file is mapped and every number in it is checked before use, with the rules of the format's
+ * own reader (huggingface/safetensors): header length within 100 MB and the file, UTF-8 JSON
+ * object, spans in order without gap or overlap, size of the shape (checked product) equal to the
+ * span, last span ending with the file. A broken file is ERR_INPUT, one line that names file and
+ * tensor. */
 #ifndef MODELS_WEIGHTS_H
 #define MODELS_WEIGHTS_H
 
@@ -12,9 +13,21 @@
 #include "sim/base/err.h"
 
 enum weights_type {
-    WEIGHTS_F32, WEIGHTS_F16, WEIGHTS_BF16, WEIGHTS_F64,
-    WEIGHTS_I8, WEIGHTS_U8, WEIGHTS_BOOL, WEIGHTS_I16, WEIGHTS_U16, WEIGHTS_I32, WEIGHTS_U32,
-    WEIGHTS_I64, WEIGHTS_U64, WEIGHTS_F8_E4M3, WEIGHTS_F8_E5M2,
+    WEIGHTS_F32,
+    WEIGHTS_F16,
+    WEIGHTS_BF16,
+    WEIGHTS_F64,
+    WEIGHTS_I8,
+    WEIGHTS_U8,
+    WEIGHTS_BOOL,
+    WEIGHTS_I16,
+    WEIGHTS_U16,
+    WEIGHTS_I32,
+    WEIGHTS_U32,
+    WEIGHTS_I64,
+    WEIGHTS_U64,
+    WEIGHTS_F8_E4M3,
+    WEIGHTS_F8_E5M2,
     N_WEIGHTS_TYPES
 };
 
@@ -51,7 +64,8 @@ struct weights_item {
     const float *values;
 };
 
-/* Writes items as F32, or BF16 (rounded to nearest even) or F16, in the given order; aside, synced, renamed. */
+/* Writes items as F32, or BF16 (rounded to nearest even) or F16, in the given order; aside, synced,
+ * renamed. */
 enum err_code weights_save(const char *path, const struct weights_item *item, size_t n,
                            enum weights_type type, struct err *e);
 

@@ -85,7 +85,8 @@ void server_state_get_f32(const struct server_state *s, float *x);
 void server_opt_step(const struct server_hyper *h, struct server_state *s, const double *mean);
 
 /* A round: the mean of the adapters by h->weights, then a step. Clients in client order; n_clients 0
- * changes nothing. samples as in sim/aggregate.h. */
+ * changes nothing. samples as in sim/aggregate.h. The float32 form takes the pseudo-gradient against x
+ * rounded to float32, which is what the clients were sent: where all send it back, g is exactly 0. */
 void server_opt_round(const struct server_hyper *h, struct server_state *s, size_t n_clients,
                       const double *const *adapter, const double *samples);
 void server_opt_round_f32(const struct server_hyper *h, struct server_state *s, size_t n_clients,

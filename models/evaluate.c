@@ -1,0 +1,219 @@
+#include "models/evaluate.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "models/backend.h"
+#include "models/pack.h"
+#include "models/rouge.h"
+#include "sim/base/check.h"
+#include "sim/base/mem.h"
+
+struct evaluator {
+    const struct t5 *model;
+    const struct tokens *tokens;
+    const struct dataset *data;
+    struct eval_spec spec; /* n_samples cut to what there is */
+    struct lora_layout lora;
+    bool has_lora;
+    struct t5_work *work;
+    struct pack *pack;
+    void *adapter;      /* backend, lora.size values */
+    double *nll;        /* [n_samples] */
+    int32_t *id;        /* [batch * max_new_tokens] of one pass */
+    int *n_id;          /* [batch] */
+    const char **text;  /* [n_samples] */
+    struct arena texts; /* of the last run */
+    bool has_texts;
+    struct arena arena; /* owns the arrays and the evaluator itself */
+};
+
+/* Rows of the largest pass: samples are taken in order, spec.batch at a time. */
+static void largest_pass(const struct evaluator *v, size_t *max_in, size_t *max_out)
+{
+    size_t batch = (size_t)v->spec.batch;
+    *max_in = *max_out = 1;
+    for (size_t i = 0; i < v->spec.n_samples; i += batch) {
+        size_t in = 0, out = 0;
+        for (size_t k = i; k < i + batch && k < v->spec.n_samples; k++) {
+            in += (size_t)v->data->sample[k].n_input;
+            out += (size_t)v->data->sample[k].n_target;
+        }
+        *max_in = in > *max_in ? in : *max_in;
+        *max_out = out > *max_out ? out : *max_out;
+    }
+}
+
+static enum err_code open_work(struct evaluator *v, int n_threads, struct err *e)
+{
+    size_t max_in, max_out;
+    largest_pass(v, &max_in, &max_out);
+    int batch = v->spec.batch;
+    struct t5_limits limits = {.max_members = 1,
+                               .max_seqs = batch,
+                               .max_in = max_in,
+                               .max_out = max_out,
+                               .max_new = v->spec.wants_rouge ? v->spec.max_new_tokens : 0};
+    enum err_code code = pack_open(&v->pack, 1, batch, max_in, max_out, e);
+    if (!code)
+        code = t5_work_open(&v->work, v->model, T5_INFER, v->has_lora ? &v->lora : NULL, &limits,
+                            n_threads, e);
+    if (code || !v->has_lora)
+        return code;
+    struct backend *b = t5_work_backend(v->work);
+    return b->ops->alloc(b, &v->adapter, v->lora.size * sizeof(float), "the adapter", e);
+}
+
+enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
+                             const struct lora_spec *lora, const struct tokens *tokens,
+                             const struct dataset *heldout, const struct eval_spec *spec,
+                             int n_threads, struct err *e)
+{
+    CHECK(spec->batch >= 1 && (!spec->wants_rouge || spec->max_new_tokens >= 1));
+    if (heldout->n == 0 || spec->n_samples == 0)
+        return err_set(e, ERR_INPUT, "no held-out samples to evaluate on");
+    struct arena arena = {0};
+    struct evaluator *v = ARENA_NEW(&arena, struct evaluator, 1);
+    *v = (struct evaluator){.model = model, .tokens = tokens, .data = heldout, .spec = *spec};
+    if (v->spec.n_samples > heldout->n)
+        v->spec.n_samples = heldout->n;
+    if (lora) {
+        lora_layout_init(&v->lora, t5_config_of(model), lora);
+        v->has_lora = true;
+    }
+    size_t batch = (size_t)spec->batch;
+    v->nll = ARENA_NEW(&arena, double, v->spec.n_samples);
+    v->text = ARENA_NEW(&arena, const char *, v->spec.n_samples);
+    v->n_id = ARENA_NEW(&arena, int, batch);
+    if (spec->wants_rouge)
+        v->id = ARENA_NEW(&arena, int32_t, batch * (size_t)spec->max_new_tokens);
+    v->arena = arena;
+    enum err_code code = open_work(v, n_threads, e);
+    if (code) {
+        evaluator_close(v);
+        return err_in(e, code, "evaluation");
+    }
+    *out = v;
+    return OK;
+}
+
+void evaluator_close(struct evaluator *v)
+{
+    if (!v)
+        return;
+    if (v->adapter) {
+        struct backend *b = t5_work_backend(v->work);
+        b->ops->free(b, v->adapter);
+    }
+    t5_work_close(v->work);
+    pack_close(v->pack);
+    if (v->has_lora)
+        lora_layout_fini(&v->lora);
+    arena_free(&v->texts);
+    struct arena arena = v->arena; /* v lives in it */
+    arena_free(&arena);
+}
+
+static enum err_code load_adapter(struct evaluator *v, const float *adapter, struct err *e)
+{
+    if (!adapter)
+        return OK;
+    CHECK(v->has_lora);
+    struct backend *b = t5_work_backend(v->work);
+    b->ops->set(b, v->adapter, adapter, v->lora.size * sizeof(float));
+    return b->ops->sync(b, e);
+}
+
+static enum err_code run_pass(struct evaluator *v, const struct t5_pass *pass, size_t first,
+                              size_t n, struct err *e)
+{
+    pack_clear(v->pack, t5_config_of(v->model)->start_id);
+    pack_member(v->pack, 0);
+    for (size_t i = first; i < first + n; i++) {
+        const struct sample *s = &v->data->sample[i];
+        CHECK(s->input && pack_add(v->pack, s->input, s->n_input, s->target, s->n_target));
+    }
+    pack_finish(v->pack);
+    enum err_code code = t5_score(v->work, pass, v->nll + first, e);
+    if (code || !v->spec.wants_rouge)
+        return code;
+    int max_new = v->spec.max_new_tokens;
+    code = t5_greedy(v->work, pass, max_new, v->id, v->n_id, e);
+    if (code)
+        return code;
+    for (size_t i = 0; i < n; i++)
+        v->text[first + i] =
+            tokens_decode(v->tokens, v->id + i * (size_t)max_new, (size_t)v->n_id[i], &v->texts);
+    return OK;
+}
+
+/* The fact stands in the text between characters that are no letters or digits. */
+static bool has_fact(const char *text, const char *fact)
+{
+    size_t n = strlen(fact);
+    for (const char *at = strstr(text, fact); at; at = strstr(at + 1, fact)) {
+        bool is_free_before = at == text || !isalnum((unsigned char)at[-1]);
+        if (is_free_before && !isalnum((unsigned char)at[n]))
+            return true;
+    }
+    return false;
+}
+
+static void score_texts(const struct evaluator *v, struct eval_result *out)
+{
+    double n = (double)v->spec.n_samples;
+    out->has_rouge = true;
+    out->has_facts = true;
+    for (size_t i = 0; i < v->spec.n_samples; i++) {
+        const struct sample *s = &v->data->sample[i];
+        struct rouge_scores scores;
+        rouge_score(s->summary, v->text[i], true, &scores);
+        out->rouge1 += scores.rouge1.f;
+        out->rouge2 += scores.rouge2.f;
+        out->rougeL += scores.rougeL.f;
+        out->rougeLsum += scores.rougeLsum.f;
+        int n_found = 0;
+        for (int k = 0; k < s->n_facts; k++)
+            n_found += has_fact(v->text[i], s->fact[k]);
+        out->has_facts = out->has_facts && s->n_facts > 0;
+        out->fact_recall += s->n_facts > 0 ? (double)n_found / s->n_facts : 0.0;
+    }
+    out->rouge1 *= 100.0 / n;
+    out->rouge2 *= 100.0 / n;
+    out->rougeL *= 100.0 / n;
+    out->rougeLsum *= 100.0 / n;
+    out->fact_recall /= n;
+}
+
+enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
+                            struct err *e)
+{
+    struct eval_result r = {0};
+    struct t5_pass pass = {.pack = v->pack, .adapters = adapter ? v->adapter : NULL};
+    arena_free(&v->texts);
+    v->has_texts = false;
+    enum err_code code = load_adapter(v, adapter, e);
+    size_t batch = (size_t)v->spec.batch, n = v->spec.n_samples;
+    for (size_t i = 0; i < n && !code; i += batch)
+        code = run_pass(v, &pass, i, n - i < batch ? n - i : batch, e);
+    if (code)
+        return err_in(e, code, "evaluation");
+    double sum = 0.0;
+    for (size_t i = 0; i < n; i++) {
+        sum += v->nll[i];
+        r.n_tokens += (size_t)v->data->sample[i].n_target;
+    }
+    r.loss = sum / (double)r.n_tokens;
+    if (v->spec.wants_rouge) {
+        v->has_texts = true;
+        score_texts(v, &r);
+    }
+    *out = r;
+    return OK;
+}
+
+const char *evaluator_text(const struct evaluator *v, size_t i)
+{
+    return v->has_texts && i < v->spec.n_samples ? v->text[i] : NULL;
+}

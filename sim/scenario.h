@@ -34,9 +34,17 @@
 #define SCENARIO_MAX_SEED ((int64_t)1 << 53)
 #define SCENARIO_MAX_PAYLOAD_BYTES 1e13
 #define SCENARIO_MAX_TIME_S 1e9 /* of a deadline or a stated compute time */
+#define SCENARIO_MIN_DEADLINE_S 1e-3
+#define SCENARIO_MIN_LR 1e-9
 #define SCENARIO_MAX_LR 1e3
+#define SCENARIO_MIN_LORA_ALPHA 1e-6
 #define SCENARIO_MAX_LORA_ALPHA 1e4
 #define SCENARIO_MAX_DROPOUT 0.95
+#define SCENARIO_MAX_DECAY 0.999999 /* momentum, beta1, beta2 of the local optimizer */
+#define SCENARIO_MIN_EPSILON 1e-12
+#define SCENARIO_MAX_EPSILON 1.0
+#define SCENARIO_MAX_WEIGHT_DECAY 1.0
+#define SCENARIO_MAX_GRAD_NORM 1e6
 #define SCENARIO_MAX_CARBON_G_PER_KWH 1e4
 enum {
     SCENARIO_MAX_NAME = 64, /* letters of the scenario's and of a group's name */
@@ -117,8 +125,9 @@ struct scenario_energy {
 };
 
 struct scenario {
-    const char *path; /* the file, as it was given */
-    const char *name; /* default: the file's name without folder and ".json" */
+    const char *path;  /* the file, as it was given */
+    const char *name;  /* default: the file's name without folder and ".json" */
+    const char *about; /* one line for people, "about"; may be empty */
     uint64_t seed;
     struct topology_root network; /* common part, and the access of groups without their own */
     size_t n_clients, n_groups;

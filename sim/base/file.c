@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -319,4 +320,10 @@ char *file_join(const char *folder, const char *path)
     CHECK(s && "out of memory");
     snprintf(s, nf + np + 2, "%s%s%s", folder, folder[nf - 1] == '/' ? "" : "/", path);
     return s;
+}
+
+char *file_absolute(const char *path)
+{
+    char folder[MAX_PATH];
+    return getcwd(folder, sizeof(folder)) ? file_join(folder, path) : heap_copy(path);
 }

@@ -423,7 +423,12 @@ struct json json_look_up(struct json object, const char *key)
 bool json_has(struct json object, const char *key)
 {
     const cJSON *item = node_of(object);
-    return item && (!key || cJSON_GetObjectItemCaseSensitive(item, key));
+    if (!item || !key)
+        return item;
+    bool is_there = cJSON_GetObjectItemCaseSensitive(item, key) != NULL;
+    if (!is_there)
+        remember_asked(object, key);
+    return is_there;
 }
 
 bool json_is_string(struct json value)

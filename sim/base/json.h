@@ -48,6 +48,7 @@ const char *json_origin(struct json object, const char *key);
 
 /* --- reading: key NULL means the cursor's own value --- */
 
+/* Whether a key is there; it does not count as read by this. */
 bool json_has(struct json object, const char *key);
 bool json_is_string(struct json value);
 bool json_is_object(struct json value);

@@ -1,0 +1,265 @@
+/* Sections "model", "data" and "evaluate": what is trained, on what, and how it is judged. */
+#include <string.h>
+
+#include "sim/base/check.h"
+#include "sim/base/file.h"
+#include "sim/base/text.h"
+#include "sim/scenario_parts.h"
+
+#define BUILTIN "builtin:"
+#define DEFAULT_RANK 16
+#define DEFAULT_ALPHA 32.0
+#define DEFAULT_LORA_DROPOUT 0.05
+#define DEFAULT_DROPOUT 0.1 /* T5's own */
+#define DEFAULT_MAX_INPUT 512
+#define DEFAULT_MAX_TARGET 95
+#define DEFAULT_SAMPLES 8000
+#define DEFAULT_HELDOUT 200
+#define DEFAULT_EVERY 10
+#define DEFAULT_EVALUATED 200
+#define DEFAULT_EVALUATION_BATCH 32
+#define MIN_TOKENS 2 /* one and </s> */
+
+static bool is_builtin(const char *text)
+{
+    return strncmp(text, BUILTIN, strlen(BUILTIN)) == 0;
+}
+
+/* A built-in's name, or a path that must be there (a folder or a file as asked). */
+static enum err_code parse_source(struct json o, const char *key, const char *builtin,
+                                  bool is_folder, const char *text, struct scenario *s,
+                                  const char **out, struct err *e)
+{
+    if (builtin && strcmp(text, builtin) == 0) {
+        *out = builtin;
+        return OK;
+    }
+    if (is_builtin(text))
+        return json_fail(o, key, e,
+                         builtin ? "expected \"%s\" or a path, got \"%.80s\""
+                                 : "expected a path, got %s\"%.80s\"",
+                         builtin ? builtin : "", text);
+    const char *path = scenario_resolve(s, o, key, text);
+    if (!file_exists(path))
+        return json_fail(o, key, e, "no such %s: %.300s", is_folder ? "folder" : "file", path);
+    if (file_is_folder(path) != is_folder)
+        return json_fail(o, key, e, "expected a %s, got a %s: %.300s",
+                         is_folder ? "folder" : "file", is_folder ? "file" : "folder", path);
+    *out = path;
+    return OK;
+}
+
+static enum err_code parse_targets(struct json lora, unsigned *out, struct err *e)
+{
+    const char *const *names = lora_target_names();
+    struct json list;
+    enum err_code code = json_array_opt(lora, "targets", &list, e);
+    if (code)
+        return code;
+    if (!list.node) {
+        *out = LORA_Q | LORA_V;
+        return OK;
+    }
+    *out = 0;
+    for (size_t i = 0; i < json_count(list); i++) {
+        size_t which = 0;
+        code = json_choice(json_at(list, i), NULL, names, N_LORA_TARGETS, NULL, &which, e);
+        if (code)
+            return code;
+        if (*out & 1u << which)
+            return json_fail(json_at(list, i), NULL, e, "this target is there twice");
+        *out |= 1u << which;
+    }
+    return *out ? OK : json_fail(lora, "targets", e, "expected at least one target");
+}
+
+static enum err_code parse_lora(struct json model, struct lora_spec *out, struct err *e)
+{
+    const int64_t default_rank = DEFAULT_RANK;
+    const double default_alpha = DEFAULT_ALPHA, default_dropout = DEFAULT_LORA_DROPOUT;
+    int64_t rank = 0;
+    double alpha = 0, dropout = 0;
+    struct json o;
+    enum err_code code = json_object_opt(model, "lora", &o, e);
+    if (!code)
+        code = json_int(o, "rank", 1, LORA_MAX_RANK, &default_rank, &rank, e);
+    if (!code)
+        code = json_double(o, "alpha", SCENARIO_MIN_LORA_ALPHA, SCENARIO_MAX_LORA_ALPHA,
+                           &default_alpha, &alpha, e);
+    if (!code)
+        code = json_double(o, "dropout", 0, SCENARIO_MAX_DROPOUT, &default_dropout, &dropout, e);
+    if (!code)
+        code = parse_targets(o, &out->targets, e);
+    out->rank = (int)rank;
+    out->alpha = (float)alpha;
+    out->dropout = (float)dropout;
+    return code ? code : json_finish(o, e);
+}
+
+static enum err_code parse_costs_of(struct json o, struct scenario_model *m, struct scenario *s,
+                                    struct err *e)
+{
+    const char *const *names = t5_config_names();
+    size_t n = 0, which = 0;
+    while (names[n])
+        n++;
+    if (!json_has(o, "costs_of"))
+        return OK;
+    enum err_code code = json_choice(o, "costs_of", names, n, NULL, &which, e);
+    if (code)
+        return code;
+    m->costs_of = arena_strdup(&s->arena, names[which]);
+    return t5_config_named(&m->costs, m->costs_of, e);
+}
+
+enum err_code scenario_parse_model(struct json root, struct scenario *s, struct err *e)
+{
+    static const char *const trains[] = {"lora", "none"};
+    const char *const tiny = "builtin:tiny";
+    const size_t lora_first = 0;
+    const double default_dropout = DEFAULT_DROPOUT;
+    struct scenario_model *m = &s->model;
+    double dropout = 0;
+    const char *weights;
+    size_t train = 0;
+    struct json o;
+    enum err_code code = json_object_opt(root, "model", &o, e);
+    if (!code)
+        code = json_choice(o, "train", trains, 2, &lora_first, &train, e);
+    if (!code)
+        code = parse_costs_of(o, m, s, e);
+    if (!code)
+        code = json_string(o, "weights", &tiny, &weights, e);
+    if (code)
+        return code;
+    m->train = train == 0 ? SCENARIO_LORA : SCENARIO_NONE;
+    if (m->train == SCENARIO_LORA || !m->costs_of)
+        code = parse_source(o, "weights", tiny, true, weights, s, &m->weights, e);
+    if (!code)
+        code = parse_lora(o, &m->lora, e);
+    if (!code)
+        code = json_double(o, "dropout", 0, SCENARIO_MAX_DROPOUT, &default_dropout, &dropout, e);
+    m->dropout = (float)dropout;
+    return code ? code : json_finish(o, e);
+}
+
+/* data.samples and data.heldout: what they mean and default to depends on where samples come from.
+ */
+static enum err_code parse_amounts(struct json o, const struct scenario *s, struct data_spec *d,
+                                   struct err *e)
+{
+    bool is_generated = is_builtin(d->source);
+    const int64_t samples_default = is_generated ? DEFAULT_SAMPLES : 0;
+    const int64_t heldout_default = d->validation ? 0 : DEFAULT_HELDOUT;
+    int64_t samples = 0, heldout = 0;
+    enum err_code code =
+        json_int(o, "samples", 1, SCENARIO_MAX_SAMPLES, &samples_default, &samples, e);
+    if (code)
+        return code;
+    if (d->validation && json_has(o, "heldout"))
+        return json_fail(o, "heldout", e, "expected no such key beside data.validation");
+    code = json_int(o, "heldout", 1, SCENARIO_MAX_SAMPLES, &heldout_default, &heldout, e);
+    d->n_train = (size_t)samples;
+    d->n_heldout = (size_t)heldout;
+    if (!code && s->model.train == SCENARIO_LORA && is_generated && s->split.min_samples > 0 &&
+        d->n_train < s->n_clients)
+        code = json_fail(o, "samples", e,
+                         "expected at least one per client (clients.count is %zu), got %zu",
+                         s->n_clients, d->n_train);
+    return code;
+}
+
+static enum err_code parse_texts(struct json o, struct scenario *s, struct data_spec *d,
+                                 struct err *e)
+{
+    const char *const dialogues = "builtin:dialogues", *const nothing = NULL;
+    const char *const summarize = "summarize: ";
+    const char *source, *validation, *prefix;
+    enum err_code code = json_string(o, "source", &dialogues, &source, e);
+    if (!code)
+        code = json_string(o, "validation", &nothing, &validation, e);
+    if (!code)
+        code = json_string(o, "prefix", &summarize, &prefix, e);
+    if (code)
+        return code;
+    d->prefix = arena_strdup(&s->arena, prefix);
+    if (s->model.train == SCENARIO_NONE) { /* never opened, so it need not be there */
+        d->source = arena_strdup(&s->arena, source);
+        d->validation = validation ? arena_strdup(&s->arena, validation) : NULL;
+        return OK;
+    }
+    code = parse_source(o, "source", dialogues, false, source, s, &d->source, e);
+    if (!code && validation && is_builtin(d->source))
+        code = json_fail(o, "validation", e, "expected no such key with data.source %s", d->source);
+    if (!code && validation)
+        code = parse_source(o, "validation", NULL, false, validation, s, &d->validation, e);
+    return code;
+}
+
+enum err_code scenario_parse_data(struct json root, struct scenario *s, struct err *e)
+{
+    const int64_t default_input = DEFAULT_MAX_INPUT, default_target = DEFAULT_MAX_TARGET;
+    struct data_spec *d = &s->data;
+    int64_t max_input = 0, max_target = 0;
+    struct json o;
+    enum err_code code = json_object_opt(root, "data", &o, e);
+    if (!code)
+        code = parse_texts(o, s, d, e);
+    if (!code)
+        code = json_int(o, "max_input", MIN_TOKENS, SCENARIO_MAX_TOKENS, &default_input, &max_input,
+                        e);
+    if (!code)
+        code = json_int(o, "max_target", MIN_TOKENS, SCENARIO_MAX_TOKENS, &default_target,
+                        &max_target, e);
+    if (!code)
+        code = split_parse(o, "split", &s->split, e);
+    if (code)
+        return code;
+    d->max_input = (int)max_input;
+    d->max_target = (int)max_target;
+    d->seed = s->seed;
+    s->split.n_clients = s->n_clients;
+    s->split.seed = s->seed;
+    code = parse_amounts(o, s, d, e);
+    return code ? code : json_finish(o, e);
+}
+
+enum err_code scenario_parse_evaluate(struct json root, struct scenario *s, struct err *e)
+{
+    bool is_trained = s->model.train == SCENARIO_LORA;
+    size_t heldout = s->data.validation ? SCENARIO_MAX_SAMPLES : s->data.n_heldout;
+    const int64_t every_default = is_trained ? DEFAULT_EVERY : 0;
+    const int64_t samples_default =
+        heldout < DEFAULT_EVALUATED ? (int64_t)heldout : DEFAULT_EVALUATED;
+    const int64_t tokens_default =
+        s->data.max_target < SCENARIO_MAX_NEW_TOKENS ? s->data.max_target : SCENARIO_MAX_NEW_TOKENS;
+    const int64_t batch_default = DEFAULT_EVALUATION_BATCH;
+    const bool yes = true;
+    int64_t every = 0, samples = 0, tokens = 0, batch = 0;
+    struct json o;
+    enum err_code code = json_object_opt(root, "evaluate", &o, e);
+    if (!code)
+        code = json_int(o, "every", 0, SCENARIO_MAX_ROUNDS, &every_default, &every, e);
+    if (!code)
+        code = json_int(o, "samples", 1, SCENARIO_MAX_SAMPLES, &samples_default, &samples, e);
+    if (!code)
+        code = json_bool(o, "rouge", &yes, &s->evaluate.has_rouge, e);
+    if (!code)
+        code =
+            json_int(o, "max_new_tokens", 1, SCENARIO_MAX_NEW_TOKENS, &tokens_default, &tokens, e);
+    if (!code)
+        code = json_int(o, "batch", 1, SCENARIO_MAX_BATCH, &batch_default, &batch, e);
+    if (code)
+        return code;
+    if (is_trained && (size_t)samples > heldout)
+        return json_fail(o, "samples", e, "expected at most data.heldout, %zu, got %lld", heldout,
+                         (long long)samples);
+    if (every > 0 && !is_trained)
+        return json_fail(o, "every", e, "expected 0 with model.train none, got %lld",
+                         (long long)every);
+    s->evaluate.every = (uint32_t)every;
+    s->evaluate.samples = (size_t)samples;
+    s->evaluate.max_new_tokens = (int)tokens;
+    s->evaluate.batch = (int)batch;
+    return json_finish(o, e);
+}

@@ -1,0 +1,185 @@
+/* A scenario as JSON, every value stated, in the form that scenario_load reads. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/base/file.h"
+#include "sim/base/text.h"
+#include "sim/scenario.h"
+
+static void write_quantity(struct json_out *o, const char *key, double value, const char *unit)
+{
+    char number[32], text[48];
+    text_shortest(number, value);
+    snprintf(text, sizeof(text), "%s%s", number, unit);
+    json_out_string(o, key, text);
+}
+
+/* float32 settings read back as what was written: 0.05f is 0.05 to a reader. */
+static void write_float(struct json_out *o, const char *key, float value)
+{
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    json_out_double(o, key, strtod(text, NULL));
+}
+
+/* The absolute path, so that the copy means the same file wherever it lies; a built-in stays. */
+static void write_path(struct json_out *o, const char *key, const char *path)
+{
+    if (strncmp(path, "builtin:", 8) == 0) {
+        json_out_string(o, key, path);
+        return;
+    }
+    char *absolute = file_absolute(path);
+    json_out_string(o, key, absolute);
+    mem_free(absolute);
+}
+
+static void write_clients(const struct scenario *s, struct json_out *o)
+{
+    json_out_begin(o, "clients", '{');
+    json_out_int(o, "count", (int64_t)s->n_clients);
+    json_out_begin(o, "groups", '[');
+    for (size_t i = 0; i < s->n_groups; i++) {
+        const struct scenario_group *g = &s->group[i];
+        json_out_begin(o, NULL, '{');
+        json_out_string(o, "name", g->name);
+        json_out_int(o, "count", (int64_t)g->count);
+        device_write(o, "device", &g->device);
+        if (g->has_network)
+            topology_write(o, "network", &g->access);
+        json_out_end(o, '}');
+    }
+    json_out_end(o, ']');
+    json_out_end(o, '}');
+}
+
+static void write_model(const struct scenario_model *m, struct json_out *o)
+{
+    json_out_begin(o, "model", '{');
+    if (m->weights)
+        write_path(o, "weights", m->weights);
+    if (m->costs_of)
+        json_out_string(o, "costs_of", m->costs_of);
+    json_out_string(o, "train", m->train == SCENARIO_LORA ? "lora" : "none");
+    json_out_begin(o, "lora", '{');
+    json_out_int(o, "rank", m->lora.rank);
+    write_float(o, "alpha", m->lora.alpha);
+    write_float(o, "dropout", m->lora.dropout);
+    json_out_begin_inline(o, "targets", '[');
+    for (unsigned i = 0; i < N_LORA_TARGETS; i++)
+        if (m->lora.targets & 1u << i)
+            json_out_string(o, NULL, lora_target_names()[i]);
+    json_out_end(o, ']');
+    json_out_end(o, '}');
+    write_float(o, "dropout", m->dropout);
+    json_out_end(o, '}');
+}
+
+static void write_data(const struct scenario *s, struct json_out *o)
+{
+    const struct data_spec *d = &s->data;
+    json_out_begin(o, "data", '{');
+    write_path(o, "source", d->source);
+    if (d->validation)
+        write_path(o, "validation", d->validation);
+    json_out_string(o, "prefix", d->prefix);
+    json_out_int(o, "max_input", d->max_input);
+    json_out_int(o, "max_target", d->max_target);
+    if (d->n_train > 0)
+        json_out_int(o, "samples", (int64_t)d->n_train);
+    if (!d->validation)
+        json_out_int(o, "heldout", (int64_t)d->n_heldout);
+    split_write(o, "split", &s->split);
+    json_out_end(o, '}');
+}
+
+static void write_client(const struct train_hyper *h, struct json_out *o)
+{
+    json_out_begin(o, "client", '{');
+    json_out_string(o, "optimizer", h->optimizer == LOCAL_SGD ? "sgd" : "adamw");
+    if (h->optimizer == LOCAL_SGD) {
+        write_float(o, "momentum", h->momentum);
+    } else {
+        write_float(o, "beta1", h->beta1);
+        write_float(o, "beta2", h->beta2);
+        write_float(o, "epsilon", h->epsilon);
+        write_float(o, "weight_decay", h->weight_decay);
+    }
+    write_float(o, "max_grad_norm", h->max_grad_norm);
+    json_out_end(o, '}');
+}
+
+static void write_federation(const struct scenario_federation *f, struct json_out *o)
+{
+    json_out_begin(o, "federation", '{');
+    json_out_int(o, "rounds", f->rounds);
+    json_out_int(o, "clients_per_round", (int64_t)f->clients_per_round);
+    if (isfinite(f->deadline_s))
+        write_quantity(o, "deadline", f->deadline_s, "s");
+    json_out_double(o, "failure_rate", f->failure_rate);
+    json_out_int(o, "local_steps", f->local.local_steps);
+    json_out_int(o, "batch", f->batch);
+    write_float(o, "client_lr", f->local.lr);
+    write_client(&f->local, o);
+    server_opt_write(o, "server", &f->server);
+    if (f->payload == SCENARIO_PAYLOAD_GIVEN) {
+        json_out_begin(o, "payload", '{');
+        write_quantity(o, "down", f->payload_bytes[NET_DOWN], "B");
+        write_quantity(o, "up", f->payload_bytes[NET_UP], "B");
+        json_out_end(o, '}');
+    } else {
+        json_out_string(o, "payload", f->payload == SCENARIO_PAYLOAD_LORA ? "lora" : "full");
+    }
+    json_out_end(o, '}');
+}
+
+static void write_rest(const struct scenario *s, struct json_out *o)
+{
+    const struct scenario_compute *c = &s->compute;
+    const struct scenario_evaluate *v = &s->evaluate;
+    json_out_begin(o, "compute", '{');
+    if (c->is_profile)
+        json_out_string(o, "time", "profile");
+    else
+        write_quantity(o, "time", c->fixed_s, "s");
+    json_out_string(o, "reading", c->reading == DEVICE_PRINTED ? "printed" : "opt-step");
+    json_out_int(o, "chunk", (int64_t)c->chunk);
+    json_out_end(o, '}');
+    json_out_begin(o, "evaluate", '{');
+    json_out_int(o, "every", v->every);
+    json_out_int(o, "samples", (int64_t)v->samples);
+    json_out_bool(o, "rouge", v->has_rouge);
+    json_out_int(o, "max_new_tokens", v->max_new_tokens);
+    json_out_int(o, "batch", v->batch);
+    json_out_end(o, '}');
+    json_out_begin(o, "energy", '{');
+    perbit_write(o, "per_bit", &s->energy.per_bit);
+    json_out_string(o, "accounting", s->energy.accounting->name);
+    json_out_double(o, "carbon_g_per_kwh", s->energy.carbon_g_per_kwh);
+    json_out_end(o, '}');
+}
+
+void scenario_write(const struct scenario *s, struct json_out *o, bool with_output)
+{
+    json_out_string(o, "name", s->name);
+    if (s->about[0])
+        json_out_string(o, "about", s->about);
+    json_out_int(o, "seed", (int64_t)s->seed);
+    topology_write_root(o, "network", &s->network);
+    write_clients(s, o);
+    write_model(&s->model, o);
+    write_data(s, o);
+    write_federation(&s->federation, o);
+    write_rest(s, o);
+    if (with_output) {
+        json_out_begin(o, "output", '{');
+        write_path(o, "dir", s->output_dir);
+        json_out_end(o, '}');
+    }
+}

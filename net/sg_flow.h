@@ -17,10 +17,6 @@
 
 #include "sim/base/err.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 struct sg;
 struct sg_host;
 struct sg_link;
@@ -56,7 +52,7 @@ struct sg_flow *sg_send(struct sg *s, struct sg_host *client, bool is_down, uint
 /* Ends a flow without calling done; returns the bytes that had not arrived. */
 double sg_cancel(struct sg *s, struct sg_flow *f);
 
-/* Calls tick at t_s, at once if that is past. */
+/* Calls tick at t_s, or now if that is past. NULL when SimGrid refuses: sg_run then says why. */
 struct sg_timer *sg_at(struct sg *s, double t_s, sg_tick *tick, void *user);
 /* Takes back a timer that has not fired. */
 void sg_cancel_timer(struct sg *s, struct sg_timer *t);
@@ -64,9 +60,5 @@ void sg_cancel_timer(struct sg *s, struct sg_timer *t);
 double sg_now_s(const struct sg *s);
 /* Runs until no flow and no timer is left. */
 enum err_code sg_run(struct sg *s, struct err *e);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

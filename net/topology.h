@@ -1,20 +1,21 @@
 /* net/topology.h: from a scenario's "network" to a plan.
  *
- * key       default, lte        wired        meaning
- * topology  "lte"                            lte | wired
- * down, up  "40Mbps", "10Mbps"  "1Gbps" x 2  each client's own link
- * rtt       "50ms"              "70us"       two-way latency without queueing
- * path      see element.h                    elements from client to server: "core_router*4"
- * limits    none                             {"bng": "10Gbps"}: an element of the path that all
- * clients of the group share and that may limit them, each way rates     "wire" wire: rates count
- * frames; goodput: payload cell      none                -            {"clients": 25, "down":
- * "150Mbps", "up": "50Mbps"}: shared air; cells are filled in client order server    never limits
- * {"down": "10Gbps", "up": "10Gbps"}: all clients' common link prune     true false: links that
- * cannot limit stay in the solver too solver    "lazy"                           lazy | full (the
- * same times, for checking)
+ * key       default            meaning
+ * topology  "lte"              lte | wired
+ * down, up  "40Mbps" "10Mbps"  each client's own link; wired: "1Gbps" both
+ * rtt       "50ms"             two-way latency without queueing; wired: "70us"
+ * path      below              elements from client to server: "core_router*4"
+ * limits    none               {"bng": "10Gbps"}: an element of the path that all clients of the
+ *                              group share and that may limit them, in each direction
+ * rates     "wire"             wire: rates count frames; goodput: payload
+ * cell      none               lte: {"clients": 25, "down": "150Mbps", "up": "50Mbps"}: shared air;
+ *                              cells are filled in client order
+ * server    never limits       {"down": "10Gbps", "up": "10Gbps"}: all clients' common link
+ * prune     true               false: links that cannot limit stay in the solver too
+ * solver    "lazy"             lazy | full: the same times, for checking
  *
- * The default path is switch, bng, edge_router*3, core_router*4, dc_switch*2, for lte behind
- * lte_endpoint and lte_base_station. "down" is always towards the client. server, prune and solver
+ * The path of wired is switch, bng, edge_router*3, core_router*4, dc_switch*2; lte has lte_endpoint
+ * and lte_base_station before it. "down" is always towards the client. server, prune and solver
  * belong to the scenario's network and are refused in a group's.
  *
  * A topology is a row of one table: a file net/x.c with a const struct topology, and its row in
@@ -72,9 +73,9 @@ struct topology {
     const char *what; /* one phrase for help */
     /* Rates, latency and path of this topology. */
     void (*defaults)(struct topology_spec *s);
-    /* Reads the keys that only this topology has; the common ones are read already. */
+    /* Reads the keys that only this topology has, after the common ones. NULL: it has none. */
     enum err_code (*parse)(struct json network, struct topology_spec *s, struct err *e);
-    /* Writes the keys that only this topology has. */
+    /* Writes the keys that only this topology has. NULL: it has none. */
     void (*write)(struct json_out *o, const struct topology_spec *s);
     /* Adds the group's clients to the plan, class by class, with topology_add_class. */
     enum err_code (*build)(const struct topology_group *g, const struct topology_trunk *trunk,
@@ -108,14 +109,22 @@ void topology_write(struct json_out *o, const char *key, const struct topology_s
 enum err_code topology_plan(struct plan **out, const struct topology_root *root, size_t n_groups,
                             const struct topology_group *groups, size_t n_at_once, struct err *e);
 
-/* For a row's build: the next n_clients of the group as one class behind its own shared links
- * (n_extra per direction, nearest to the client) and the trunk. name is copied. */
+/* --- for the rows --- */
+
+extern const struct topology TOPOLOGY_LTE, TOPOLOGY_WIRED;
+
+/* Lengthens the path towards the server. */
+void topology_add_step(struct topology_spec *s, enum element_kind kind, int count);
+/* The next n_clients of the group as one class, behind its own shared links (extra: a pair down,
+ * up, or NULL) and the trunk. name is copied. */
 enum err_code topology_add_class(const struct topology_group *g, const char *name, size_t n_clients,
-                                 size_t n_extra, size_t (*extra)[N_NET_DIRS],
-                                 const struct topology_trunk *trunk, struct plan *p, struct err *e);
+                                 const size_t *extra, const struct topology_trunk *trunk,
+                                 struct plan *p, struct err *e);
 /* A rate of the spec as goodput. */
 double topology_goodput_bps(const struct topology_spec *s, double rate_bps);
-/* Writes a rate so that it reads back exactly ("40Mbps"). */
+/* Reads a rate, absent: *rate_bps stays; and writes one so that it reads back to the last bit. */
+enum err_code topology_parse_rate(struct json object, const char *key, bool is_required,
+                                  double *rate_bps, struct err *e);
 void topology_write_rate(struct json_out *o, const char *key, double rate_bps);
 
 #endif

@@ -180,6 +180,20 @@ static void merged_values_keep_their_file(void)
     json_close(base);
 }
 
+static void a_null_laid_over_a_key_takes_it_away(void)
+{
+    struct json_doc *base = parse("{\"a\": {\"x\": 1, \"y\": 2}}"),
+                    *over = parse("{\"a\": {\"x\": null}}");
+    struct err e = {0};
+    struct json a;
+    CHECK_INT(json_merge(base, over, &e), OK);
+    CHECK_INT(json_object(json_root(base), "a", &a, &e), OK);
+    CHECK_TRUE(!json_has(a, "x"));
+    CHECK_TRUE(json_has(a, "y"));
+    json_close(over);
+    json_close(base);
+}
+
 static void assignments_take_json_or_else_a_string(void)
 {
     struct json_doc *d = parse("{\"a\": {\"x\": 1}, \"l\": [{\"n\": 1}, {\"n\": 2}]}");
@@ -190,6 +204,8 @@ static void assignments_take_json_or_else_a_string(void)
     CHECK_INT(json_set(d, "l[1].n=[1, 2]", &e), OK);
     CHECK_INT(json_set(d, "l[0]=null", &e), OK);
     CHECK_INT(json_set(d, "e=", &e), OK);
+    CHECK_INT(json_set(d, "gone={}", &e), OK);
+    CHECK_INT(json_set(d, "gone=null", &e), OK);
     CHECK_STR(json_origin(json_root(d), "e"), "--set");
     json_out_init(&o);
     json_out_begin_inline(&o, NULL, '[');
@@ -252,6 +268,7 @@ int main(void)
     CASE(a_choice_names_all_and_the_nearest);
     CASE(absent_objects_read_as_their_defaults);
     CASE(merged_values_keep_their_file);
+    CASE(a_null_laid_over_a_key_takes_it_away);
     CASE(assignments_take_json_or_else_a_string);
     CASE(written_text_reads_back_to_the_bit);
     return test_end();

@@ -249,6 +249,10 @@ static void merge_into(cJSON *base, const cJSON *over)
             merge_into(b, o);
             continue;
         }
+        if (cJSON_IsNull(o)) {
+            cJSON_DeleteItemFromObjectCaseSensitive(base, o->string);
+            continue;
+        }
         cJSON *copy = cJSON_Duplicate(o, 1);
         CHECK(copy && "out of memory");
         if (b)
@@ -379,6 +383,7 @@ enum err_code json_set(struct json_doc *doc, const char *assignment, struct err 
     doc->counted = doc->walked = NULL;
     cJSON *item = doc->root;
     for (const char *at = path; *at;) {
+        cJSON *parent = item;
         enum err_code code = next_step(&at, assignment, name, &index, e);
         if (!code)
             code = descend(doc, &item, name, index, *at ? NULL : value, assignment, e);
@@ -386,6 +391,8 @@ enum err_code json_set(struct json_doc *doc, const char *assignment, struct err 
             cJSON_Delete(value);
             return code;
         }
+        if (!*at && cJSON_IsNull(value) && index < 0)
+            cJSON_Delete(cJSON_DetachItemViaPointer(parent, value));
     }
     return OK;
 }

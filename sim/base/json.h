@@ -35,10 +35,12 @@ enum err_code json_load(struct json_doc **out, const char *path, struct err *e);
 void json_close(struct json_doc *doc); /* NULL is fine */
 struct json json_root(struct json_doc *doc);
 
-/* Merging, before anything is typed: objects merge key by key, anything else is replaced. The
- * merged values keep the name of the file they came from in messages. */
+/* Merging, before anything is typed: objects merge key by key, a null takes the base's key away,
+ * anything else replaces it. The merged values keep the name of the file they came from in
+ * messages. */
 enum err_code json_merge(struct json_doc *base, struct json_doc *over, struct err *e);
-/* "a.b[2].c=VALUE": VALUE is taken as JSON if it parses as JSON, otherwise as a string. */
+/* "a.b[2].c=VALUE": VALUE is taken as JSON if it parses as JSON, otherwise as a string. null takes
+ * the key away. */
 enum err_code json_set(struct json_doc *doc, const char *assignment, struct err *e);
 /* Takes a key of an object away; false if it was not there. */
 bool json_remove(struct json object, const char *key);

@@ -1,0 +1,86 @@
+/* models/cpu.h: what the files of the CPU backend share. Nobody else includes it.
+ *
+ * cpu.c holds the table, memory and element-wise operations, cpu_gemm.c everything that is a product of
+ * matrices (and alone knows BLAS), cpu_attn.c attention, cpu_loss.c the head and its loss. Every loop is
+ * cut into blocks of fixed size, see models/team.h, so results do not depend on the number of threads. */
+#ifndef MODELS_CPU_H
+#define MODELS_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "models/backend.h"
+#include "models/team.h"
+
+struct cpu {
+    struct backend base;
+    struct team *team;
+    int n_threads;
+    float *scratch; /* one part per thread */
+    size_t n_scratch;
+    float *shared; /* one for all: partial sums, packed copies */
+    size_t n_shared;
+    struct err failure; /* the first since the last sync */
+};
+
+static inline struct cpu *cpu_of(struct backend *b)
+{
+    return (struct cpu *)b; /* base is its first member */
+}
+
+static inline int cpu_blocks(int n, int block)
+{
+    return (n + block - 1) / block;
+}
+
+static inline int cpu_min(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+/* Grows the scratch to n values per thread (or n shared ones). Contents are lost. false when memory is
+ * gone: the failure is kept for sync and the operation must do nothing. */
+bool cpu_scratch(struct cpu *c, size_t n_per_thread);
+bool cpu_shared(struct cpu *c, size_t n);
+
+static inline float *cpu_scratch_of(const struct cpu *c, int thread)
+{
+    return c->scratch + (size_t)thread * (c->n_scratch / (size_t)c->n_threads);
+}
+
+static inline bool cpu_drops(const struct dropout *drop)
+{
+    return drop && drop->p > 0;
+}
+
+/* mask[i] = 0 or the scale, for columns col .. col + n - 1 of a row. */
+void cpu_mask(float *mask, int n, const struct dropout *drop, int row, uint32_t col);
+
+/* c [m, n] = alpha op(a) [m, k] op(b) [k, n] + beta c, one thread, the same bits at every call with equal
+ * shape and input. */
+void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const float *a, size_t ld_a,
+              const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
+void cpu_gemm_init(void);
+void cpu_gemm_describe(char *out, size_t n);
+
+/* The slots of the other files. */
+void cpu_linear(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
+                size_t ld_x, const float *w, bool add);
+void cpu_linear_backward(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,
+                         const float *dy, size_t ld_y, const float *w, bool add);
+void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const float *dy,
+                                size_t ld_y, const float *x, size_t ld_x);
+void cpu_lora(struct backend *b, const struct lora_args *a, float *y, size_t ld_y, const float *x,
+              size_t ld_x);
+void cpu_lora_backward(struct backend *b, const struct lora_args *a, float *dx, const float *dy,
+                       size_t ld_y, const float *x, size_t ld_x);
+void cpu_attention(struct backend *b, const struct attn_args *a);
+void cpu_attention_backward(struct backend *b, const struct attn_args *a);
+void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+                   const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw);
+void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+                     int32_t *best);
+
+extern const struct backend_ops cpu_backend;
+
+#endif

@@ -13,9 +13,10 @@ struct play_flow {
     size_t client;
     enum net_dir dir;
     uint64_t bytes;
-    double at_s;        /* sent then, or that long after flow `after` has ended */
-    int after;          /* index of a flow, or -1 */
-    double cancel_at_s; /* 0: never */
+    double at_s;           /* sent then, or that long after flow `after` has ended */
+    int after;             /* index of a flow, or -1 */
+    double cancel_at_s;    /* 0: never */
+    double cancel_after_s; /* after it was sent; 0: never */
     /* out */
     double sent_s, end_s, left_bytes;
     bool ok, is_over;
@@ -82,6 +83,8 @@ static inline void play_send(void *user)
     struct play_flow *f = &u->run->p->flow[u->flow];
     f->sent_s = network_now_s(u->run->net);
     u->handle = network_send(u->run->net, f->client, f->dir, f->bytes, play_done, u);
+    if (f->cancel_after_s > 0)
+        network_after(u->run->net, f->cancel_after_s, play_cancel, u);
 }
 
 /* The plan of a play: what a scenario with this network and these groups gives. */

@@ -48,7 +48,7 @@ struct network {
     struct item **block;
     size_t n_blocks, cap_blocks;
     struct item *free;
-    size_t n_active;
+    size_t n_active[N_NET_DIRS];
     /* the sends of this instant, in order */
     uint64_t *sent;
     size_t n_sent, cap_sent;
@@ -119,7 +119,7 @@ static void transfer_end(struct item *it, double left_bytes)
     struct network *n = it->net;
     count_on_links(it, false);
     n->bits[n->plan->class[it->class].path][it->dir] += 8 * ((double)it->bytes - left_bytes);
-    n->n_active--;
+    n->n_active[it->dir]--;
     item_release(it);
 }
 
@@ -198,7 +198,8 @@ uint64_t network_send(struct network *n, size_t client, enum net_dir dir, uint64
     it->done = done;
     it->user = user;
     it->sent_s = sg_now_s(n->sg);
-    n->n_active++;
+    n->n_active[dir]++;
+    CHECK(n->plan->n_at_once == 0 || n->n_active[dir] <= n->plan->n_at_once);
     count_on_links(it, true);
     uint64_t handle = handle_of(it);
     if (n->plan->class[it->class].rtt_s > 0) {
@@ -287,7 +288,7 @@ void network_stop(struct network *n)
 
 size_t network_active(const struct network *n)
 {
-    return n->n_active;
+    return n->n_active[NET_DOWN] + n->n_active[NET_UP];
 }
 
 double network_bits(const struct network *n, size_t path, enum net_dir dir)

@@ -273,6 +273,22 @@ static void a_cancelled_transfer_gives_its_share_to_the_others(void)
     free(p);
 }
 
+static void ended_and_cancelled_transfers_count_no_more(void)
+{
+    struct play *p = calloc(1, sizeof(*p));
+    p->network = "{\"cell\": {\"clients\": 4, \"down\": \"40Mbps\", \"up\": \"10Mbps\"}}";
+    p->n_groups = 1;
+    p->group_clients[0] = 4;
+    play_add(p, 0, NET_DOWN, 688000, 0, -1);
+    play_add(p, 1, NET_DOWN, 688000, 1, -1)->cancel_after_s = 0.01; /* while it waits */
+    play_add(p, 2, NET_DOWN, 688000, 2, -1)->cancel_after_s = 0.25; /* while it flows */
+    play_add(p, 3, NET_DOWN, 688000, 3, -1);
+    play(p);
+    CHECK_REL(play_seconds(p, 0), 0.325003823, 1e-6);
+    CHECK_REL(play_seconds(p, 3), 0.325003823, 1e-6);
+    free(p);
+}
+
 static void an_empty_transfer_takes_the_latency(void)
 {
     struct play *p = calloc(1, sizeof(*p));
@@ -420,6 +436,7 @@ int main(void)
     CASE(sends_of_one_instant_count_together_wherever_they_come_from);
     CASE(cancelled_transfers_count_what_arrived);
     CASE(a_cancelled_transfer_gives_its_share_to_the_others);
+    CASE(ended_and_cancelled_transfers_count_no_more);
     CASE(an_empty_transfer_takes_the_latency);
     CASE(bits_are_counted_by_path_and_direction);
     CASE(timers_fire_in_time_and_can_be_taken_back);

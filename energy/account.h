@@ -1,9 +1,11 @@
-/* energy/account.h: named accountings: what of a round counts as computing and what as communication.
+/* energy/account.h: named accountings: what of a round is computing and what communication.
  *
- * "literal": true units, the study's definitions taken by their words (arXiv 2310.03150, section 3):
- *   T_comp = fine-tuning seconds of the slowest participant (not more than the round lasted)
- *   T_comm = the round's duration - T_comp: sending, waiting, receiving
- *   G      = T_comp / T_comm, the granularity
+ * "literal": true units, the definitions of the study (arXiv 2310.03150, section 3) by their words:
+ *
+ *   T_comp  fine-tuning seconds of the slowest participant, not more than the round lasted
+ *   T_comm  the round's duration - T_comp: sending, waiting, receiving
+ *   G       T_comp / T_comm, the granularity
+ *
  * Participants are the clients whose result arrived. When nobody's did, T_comp = 0, so G = 0. */
 #ifndef ENERGY_ACCOUNT_H
 #define ENERGY_ACCOUNT_H

@@ -1,23 +1,24 @@
 /* energy/device.h: how long a client's device takes for a training step, and how many watts.
  *
  * Measured rows (the study arXiv 2310.03150, Table 4 for seconds, Table 2 for watts) exist for
- * "a100-80gb" and "agx-orin-64gb" and the models flan-t5-small, -base, -large, -xl. The study pads every
- * sample to 512 input tokens, so a measured step does not depend on the samples' lengths. The rules:
- *   measured mini-batch          the printed total of Table 4            time_source "table4"
- *   between two measured ones    linear in log2(mini-batch), both in seconds and in watts
- *                                                                        "table4-interpolated"
- *   above the largest            seconds in proportion to the mini-batch, watts of the largest row
- *                                                                        "table4-extrapolated"
- *   the study ran out of memory  at that mini-batch and above: out of memory (orin: base from 64, large
- *                                from 16, xl from 1)
- *   another model                roofline of the data sheet              "roofline"
- * All other devices have a data sheet only: seconds from the roofline of flop and bytes, watts = TDP (an
- * upper bound), out of memory where the step needs more than the device has. Rows that a scenario
- * defines by measurement say "measured", "measured-interpolated", "measured-extrapolated".
+ * "a100-80gb" and "agx-orin-64gb" and the models flan-t5-small, -base, -large, -xl. The study pads
+ * every sample to 512 input tokens, so a measured step does not depend on the samples' lengths.
+ * The rules, each with its time_source:
  *
- * Table 4's total counts forward and backward probably twice (its optimizer timer wraps a closure that
- * runs them): DEVICE_PRINTED, the default, takes the total as printed; DEVICE_OPT_STEP takes "Opt. Step"
- * plus batch loading, about half. See paper/accounting.md, section 4. */
+ *   "table4"               a measured mini-batch: the printed total of Table 4
+ *   "table4-interpolated"  between two of them: linear in log2(mini-batch), seconds and watts
+ *   "table4-extrapolated"  above the largest: seconds in proportion to the mini-batch, its watts
+ *   "out_of_memory"        at and above a mini-batch where the study ran out of memory
+ *                          (orin: base from 64, large from 16, xl from 1)
+ *   "roofline"             another model: from the data sheet
+ *
+ * All other devices have a data sheet only: seconds from the roofline of flop and bytes, watts =
+ * TDP (an upper bound), out of memory where the step needs more than the device has. Rows that a
+ * scenario defines by measurement say "measured", "measured-interpolated", "measured-extrapolated".
+ *
+ * Table 4's total counts forward and backward probably twice (its optimizer timer wraps a closure
+ * that runs them): DEVICE_PRINTED, the default, takes the total as printed; DEVICE_OPT_STEP takes
+ * "Opt. Step" plus batch loading, about half. See paper/accounting.md, section 4. */
 #ifndef ENERGY_DEVICE_H
 #define ENERGY_DEVICE_H
 
@@ -38,8 +39,8 @@ struct device_measure {
     char model[DEVICE_NAME_BYTES]; /* "flan-t5-small" */
     int minibatch;                 /* >= 1 */
     double step_s;                 /* the printed total; 0: it ran out of memory */
-    double opt_step_s;             /* Opt. Step + batch loading; = step_s where there is no such reading */
-    double watts;                  /* mean while training */
+    double opt_step_s; /* Opt. Step + batch loading; = step_s where there is no such reading */
+    double watts;      /* mean while training */
 };
 
 struct device {
@@ -57,10 +58,10 @@ struct device {
 
 /* What is asked of a device: one step of local training. */
 struct device_work {
-    const char *model;     /* architecture, "flan-t5-small"; any other name goes to the roofline */
-    int minibatch;         /* samples in this step, 1 .. DEVICE_MAX_MINIBATCH */
-    double flop, bytes;    /* of this step, for the roofline (models/cost.h) */
-    double memory_bytes;   /* needed at once, for devices without a measured limit; 0: not known */
+    const char *model;   /* architecture, "flan-t5-small"; any other name goes to the roofline */
+    int minibatch;       /* samples in this step, 1 .. DEVICE_MAX_MINIBATCH */
+    double flop, bytes;  /* of this step, for the roofline (models/cost.h) */
+    double memory_bytes; /* needed at once, for devices without a measured limit; 0: not known */
     enum device_reading reading;
 };
 
@@ -83,10 +84,10 @@ struct device_step device_step(const struct device *d, const struct device_work 
  *     "tdp": "60W", "idle": "10W", "efficiency": 0.5,
  *     "measured": [ { "model": "flan-t5-small", "minibatch": 8, "step": "0.33s", "power": "103W" },
  *                   { "model": "flan-t5-small", "minibatch": 64, "out_of_memory": true } ] }
- * or an object with "like": a table's name, whose numbers are taken where a key is absent (measures too,
- * unless "measured" is given). Without "like" the keys fp32, memory_bandwidth, memory and tdp are
- * required; idle defaults to DEVICE_IDLE_SHARE of tdp, efficiency to 1. The result holds no pointer into
- * the document. */
+ * or an object with "like": a table's name, whose numbers are taken where a key is absent (measures
+ * too, unless "measured" is given). Without "like" the keys fp32, memory_bandwidth, memory and tdp
+ * are required; idle defaults to DEVICE_IDLE_SHARE of tdp, efficiency to 1. The result holds no
+ * pointer into the document. */
 #define DEVICE_IDLE_SHARE 0.15 /* assumption, marked as such in idle_source */
 enum err_code device_parse(struct json object, const char *key, struct device *out, struct err *e);
 /* Writes the resolved device: as its name when it is a table's, else as an object. */

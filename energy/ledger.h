@@ -1,8 +1,8 @@
 /* energy/ledger.h: joules by machine and cause, with totals that add up.
  *
- * A machine is an index that the caller gives meaning to (a client, a network element). Every sum is
- * compensated (Neumaier 1974), so that machines, causes and the grand total agree to 1e-15 relative
- * however many bookings there were. */
+ * A machine is an index that the caller gives meaning to (a client, a network element). Every sum
+ * is compensated (Neumaier 1974), so that machines, causes and the grand total agree to 1e-15
+ * relative however many bookings there were. */
 #ifndef ENERGY_LEDGER_H
 #define ENERGY_LEDGER_H
 

@@ -2,9 +2,10 @@
  *
  *   seconds = max(flop / peak flop per second, bytes / peak bytes per second) / efficiency
  *
- * With efficiency 1 this is a lower bound for single precision. Beside the study's "Opt. Step + load" at
- * the largest mini-batches it gives 0.47 s for 0.48 s (A100, small at 128), 1.74 s for 4.35 s (Orin, the
- * same) and 0.94 s for 0.66 s (A100, base at 64: its TF32 tensor cores must have helped). */
+ * With efficiency 1 this is a lower bound for single precision. Beside the study's "Opt. Step +
+ * load" at the largest mini-batches it gives 0.47 s for 0.48 s (A100, small at 128), 1.74 s
+ * for 4.35 s (Orin, the same) and 0.94 s for 0.66 s (A100, base at 64: its TF32 tensor cores must
+ * have helped). */
 #ifndef ENERGY_ROOFLINE_H
 #define ENERGY_ROOFLINE_H
 

@@ -1,22 +1,26 @@
 /* models/cost.h: flop and bytes of a training step of a T5 v1.1, layer by layer, and its memory.
  *
- * For the roofline of devices that nobody measured. A multiply and an add are 2 flop; norms, softmax and
- * element-wise work count as bytes only. With n rows, a product with a matrix W [out, in] takes
- *   forward 2 n in out    backward 2 n in out (gradient of its input) + 2 n in out (W's own, if trained)
- * An attention over n_q x n_k positions takes 4 n_q n_k n_heads d_kv forward (masked places included)
- * and twice that backward. In adapter training the first q, k, v of encoder and decoder need no
- * gradient of their input, because the embeddings below are frozen.
+ * For the roofline of devices that nobody measured. A multiply and an add are 2 flop; norms,
+ * softmax and element-wise work count as bytes only. With n rows and a matrix W [out, in]:
+ *
+ *   product forward     2 n in out
+ *   product backward    2 n in out (gradient of its input) + 2 n in out (W's own, if trained)
+ *   attention forward   4 n_q n_k n_heads d_kv, masked places included
+ *   attention backward  twice that
+ *
+ * In adapter training the first q, k, v of encoder and decoder need no gradient of their input,
+ * because the embeddings below are frozen.
  *
  * Kept activations: what stock PyTorch modules keep for backward in float32 with dropout, counted
  * operation by operation (gelu in its tanh form keeps several copies, attention its probabilities
- * before and after dropout). With 512 input and 95 target tokens the study's runs would need: small at
- * mini-batch 128: 63 GB, base at 32: 42 GB (both ran on 64 GB), base at 64: 83 GB (ran on 80 GB, not on
- * 64), large at 16: 57 GB and xl at 1: 18 GB (neither ran on 64 GB shared with the system). So take it as
- * good to 20 %, and loading a model may need more.
+ * before and after dropout). With 512 input and 95 target tokens the study's runs would need: small
+ * at mini-batch 128: 63 GB, base at 32: 42 GB (both ran on 64 GB), base at 64: 83 GB (ran on 80 GB,
+ * not on 64), large at 16: 57 GB and xl at 1: 18 GB (neither ran on 64 GB shared with the system).
+ * So take it as good to 20 %, and loading a model may need more.
  *
- * Bytes: each product reads its operands and writes its result once (no cache beyond one product); each
- * kept activation is written, read back, and its gradient written; SGD reads weight and gradient and
- * writes the weight. */
+ * Bytes: each product reads its operands and writes its result once (no cache beyond one product);
+ * each kept activation is written, read back, and its gradient written; SGD reads weight and
+ * gradient and writes the weight. */
 #ifndef MODELS_COST_H
 #define MODELS_COST_H
 
@@ -30,21 +34,21 @@ struct cost_shape {
 };
 
 struct cost_batch {
-    double sequences;              /* mini-batch */
+    double sequences;                   /* mini-batch */
     double input_tokens, target_tokens; /* per sequence; the study pads to 512 input tokens */
 };
 
 struct cost {
     double forward_flop, backward_flop, flop; /* flop = their sum */
-    double bytes;        /* moved to and from memory in a step */
-    double memory_bytes; /* needed at once: weights, gradients of what is trained, kept activations */
+    double bytes;                             /* moved to and from memory in a step */
+    double memory_bytes; /* weights, gradients of what is trained, kept activations */
 };
 
 /* One step; is_full: all weights are trained, otherwise the adapters only. */
 struct cost cost_step(const struct cost_shape *shape, const struct cost_batch *batch, bool is_full);
 
-/* Parameters of the frozen model: embedding and untied head, attention, gated feed-forward, norms, two
- * tables of relative position (32 buckets each). 76,961,152 for flan-t5-small. */
+/* Parameters of the frozen model: embedding and untied head, attention, gated feed-forward, norms,
+ * two tables of relative position (32 buckets each). 76,961,152 for flan-t5-small. */
 double cost_parameters(const struct cost_shape *shape);
 /* Trainable values of the adapters: 688,128 for flan-t5-small at rank 16, targets q and v. */
 double cost_lora_parameters(const struct cost_shape *shape);

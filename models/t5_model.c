@@ -82,12 +82,13 @@ enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const stru
     m->arena = arena;
     m->ops = ops;
     m->config = *c;
-    m->tensor = ARENA_NEW(&m->arena, struct t5_tensor, (size_t)(8 * c->n_enc + 13 * c->n_dec + 8));
+    m->tensor = ARENA_NEW(&m->arena, struct t5_tensor, (size_t)(9 * c->n_enc + 14 * c->n_dec + 6));
     m->shared = add(m, false, "shared.weight", (size_t)c->vocab, (size_t)c->d_model);
     add_stack(m, 0, "encoder");
     add_stack(m, 1, "decoder");
     m->head = add(m, false, "lm_head.weight", (size_t)c->vocab, (size_t)c->d_model);
     m->n_flat = (m->n_flat + ALIGN - 1) / ALIGN * ALIGN;
+    CHECK(m->n_tensors == (size_t)(9 * c->n_enc + 14 * c->n_dec + 6));
     void *w = NULL;
     code = ops->open(&m->backend, 1, e);
     if (!code)

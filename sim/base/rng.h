@@ -28,6 +28,7 @@ enum rng_stream {
     RNG_PRETRAIN,      /* pretraining mixture; owner = step */
     RNG_INIT_WEIGHTS,  /* a model made from nothing; owner = matrix */
     RNG_COMPUTE_JITTER,
+    RNG_TRAIN_STEP,    /* seed of a local step's dropout masks; index = step */
     RNG_DROPOUT = 64,
 };
 

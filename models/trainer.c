@@ -1,0 +1,225 @@
+#include "models/trainer.h"
+
+#include <stdbool.h>
+
+#include "sim/base/check.h"
+#include "sim/base/mem.h"
+#include "sim/base/rng.h"
+
+/* Flat vectors of all members, in backend memory: adapters, gradients, and the optimizer's two slots, which
+ * are allocated when the first job that needs them comes. */
+enum { VEC_X, VEC_G, VEC_M, VEC_V, N_VECS };
+
+struct trainer {
+    struct arena arena; /* owns this struct */
+    struct lora_layout layout;
+    struct t5_work *work;
+    struct pack *pack;
+    const struct backend_ops *ops;
+    struct backend *b;
+    int max_members, start_id;
+    float *vec[N_VECS];
+    double *nll; /* [max_seqs] of a step */
+    size_t n_bytes;
+};
+
+static enum err_code need_vec(struct trainer *t, int which, struct err *e)
+{
+    size_t n_bytes;
+    void *p = NULL;
+    if (t->vec[which])
+        return OK;
+    if (!size_mul3((size_t)t->max_members, t->layout.size, sizeof(float), &n_bytes))
+        return err_set(e, ERR_LIMIT, "%d adapters of %zu values do not fit any memory", t->max_members,
+                       t->layout.size);
+    enum err_code code = t->ops->alloc(t->b, &p, n_bytes, "the cohort's adapters", e);
+    if (!code) {
+        t->vec[which] = p;
+        t->n_bytes += n_bytes;
+    }
+    return code;
+}
+
+/* The largest pass of the limits; rows that are not given are the product of the counts. */
+static enum err_code plan(const struct train_limits *l, struct t5_limits *out, struct err *e)
+{
+    size_t seqs, in = l->max_input_rows, tgt = l->max_target_rows;
+    CHECK(l->max_members >= 1 && l->max_batch >= 1 && l->max_input >= 1 && l->max_target >= 1);
+    bool fits = size_mul((size_t)l->max_members, (size_t)l->max_batch, &seqs) && seqs <= INT32_MAX;
+    if (fits && in == 0)
+        fits = size_mul(seqs, (size_t)l->max_input, &in);
+    if (fits && tgt == 0)
+        fits = size_mul(seqs, (size_t)l->max_target, &tgt);
+    if (!fits || in > INT32_MAX || tgt > INT32_MAX)
+        return err_set(e, ERR_LIMIT,
+                       "a step of %d clients x %d samples of %d and %d tokens: more than %d tokens",
+                       l->max_members, l->max_batch, l->max_input, l->max_target, INT32_MAX);
+    *out = (struct t5_limits){.max_members = l->max_members,
+                              .max_seqs = (int)seqs,
+                              .max_in = in,
+                              .max_out = tgt};
+    return OK;
+}
+
+enum err_code trainer_open(struct trainer **out, const struct t5 *model, const struct lora_spec *lora,
+                           const struct train_limits *limits, int n_threads, struct err *e)
+{
+    struct t5_limits l;
+    enum err_code code = lora_check(lora, e);
+    if (!code)
+        code = plan(limits, &l, e);
+    if (code)
+        return code;
+    struct arena arena = {0};
+    struct trainer *t = ARENA_NEW(&arena, struct trainer, 1);
+    t->nll = ARENA_NEW(&arena, double, (size_t)l.max_seqs);
+    t->arena = arena;
+    t->ops = t5_ops(model);
+    t->max_members = limits->max_members;
+    t->start_id = t5_config_of(model)->start_id;
+    lora_layout_init(&t->layout, t5_config_of(model), lora);
+    code = t5_work_open(&t->work, model, T5_ADAPT, &t->layout, &l, n_threads, e);
+    if (!code) {
+        t->b = t5_work_backend(t->work);
+        t->n_bytes = t5_work_bytes(t->work);
+        code = need_vec(t, VEC_X, e);
+    }
+    if (!code)
+        code = need_vec(t, VEC_G, e);
+    if (!code)
+        code = pack_open(&t->pack, l.max_members, l.max_seqs, l.max_in, l.max_out, e);
+    if (code)
+        trainer_close(t);
+    else
+        *out = t;
+    return code;
+}
+
+void trainer_close(struct trainer *t)
+{
+    if (!t)
+        return;
+    for (int i = 0; t->b && i < N_VECS; i++)
+        t->ops->free(t->b, t->vec[i]);
+    pack_close(t->pack);
+    t5_work_close(t->work);
+    lora_layout_fini(&t->layout);
+    struct arena arena = t->arena;
+    arena_free(&arena);
+}
+
+size_t trainer_bytes(const struct trainer *t)
+{
+    return t->n_bytes;
+}
+
+/* Packs one local step of all members. first[m] counts the samples that member m has used so far. */
+static enum err_code pack_step(struct trainer *t, const struct train_job *job, int step, size_t *first,
+                               struct err *e)
+{
+    pack_clear(t->pack, t->start_id);
+    for (int m = 0; m < job->n_members; m++) {
+        const struct train_member *who = &job->member[m];
+        int n = who->n_per_step[step];
+        CHECK(n >= 1);
+        pack_member(t->pack, who->client);
+        for (int i = 0; i < n; i++) {
+            const struct sample *s = who->sample[first[m]++];
+            CHECK(s->input && s->target && s->n_target >= 1);
+            if (!pack_add(t->pack, s->input, s->n_input, s->target, s->n_target))
+                return err_set(e, ERR_LIMIT,
+                               "a step of %d clients is larger than the pass that was planned: %d "
+                               "sequences, %zu input and %zu target tokens",
+                               job->n_members, t->pack->max_seqs, t->pack->max_in,
+                               t->pack->max_out);
+        }
+    }
+    pack_finish(t->pack);
+    return OK;
+}
+
+static void update(struct trainer *t, const struct train_job *job, int step)
+{
+    const struct train_hyper *h = &job->hyper;
+    size_t n = (size_t)job->n_members * t->layout.size;
+    float **v = t->vec;
+    if (h->max_grad_norm > 0)
+        t->ops->clip(t->b, job->n_members, t->layout.size, v[VEC_G], h->max_grad_norm);
+    if (h->optimizer == LOCAL_ADAMW)
+        t->ops->adamw(t->b, n, v[VEC_X], v[VEC_G], v[VEC_M], v[VEC_V], h->lr, h->beta1, h->beta2,
+                      h->epsilon, h->weight_decay, step + 1);
+    else
+        t->ops->sgd(t->b, n, v[VEC_X], v[VEC_G], h->momentum > 0 ? v[VEC_M] : NULL, h->lr,
+                    h->momentum);
+}
+
+/* Adds each member's mean loss per token of this step. */
+static void book_loss(const struct trainer *t, const struct train_job *job)
+{
+    const struct pack *p = t->pack;
+    for (int m = 0; m < job->n_members; m++) {
+        double sum = 0;
+        for (int s = p->member_seq[m]; s < p->member_seq[m + 1]; s++)
+            sum += t->nll[s];
+        int n_tokens = p->out.member_row[m + 1] - p->out.member_row[m];
+        job->loss[m] += sum / n_tokens / job->hyper.local_steps;
+    }
+}
+
+/* Every member starts from adapter_in, with empty optimizer slots. */
+static enum err_code begin(struct trainer *t, const struct train_job *job, struct err *e)
+{
+    const struct train_hyper *h = &job->hyper;
+    size_t n = t->layout.size, n_bytes = n * sizeof(float);
+    bool has_v = h->optimizer == LOCAL_ADAMW, has_m = has_v || h->momentum > 0;
+    enum err_code code = has_m ? need_vec(t, VEC_M, e) : OK;
+    if (!code && has_v)
+        code = need_vec(t, VEC_V, e);
+    if (code)
+        return code;
+    for (int m = 0; m < job->n_members; m++) {
+        t->ops->set(t->b, t->vec[VEC_X] + (size_t)m * n, job->adapter_in, n_bytes);
+        job->loss[m] = 0;
+    }
+    if (has_m)
+        t->ops->zero(t->b, t->vec[VEC_M], (size_t)job->n_members * n_bytes);
+    if (has_v)
+        t->ops->zero(t->b, t->vec[VEC_V], (size_t)job->n_members * n_bytes);
+    return OK;
+}
+
+enum err_code trainer_run(struct trainer *t, const struct train_job *job, struct err *e)
+{
+    const struct train_hyper *h = &job->hyper;
+    size_t n = t->layout.size;
+    CHECK(job->n_members >= 1 && h->local_steps >= 1);
+    if (job->n_members > t->max_members)
+        return err_set(e, ERR_LIMIT, "a job of %d clients: planned for %d", job->n_members,
+                       t->max_members);
+    struct arena scratch = {0};
+    size_t *first = ARENA_NEW(&scratch, size_t, (size_t)job->n_members);
+    struct t5_pass pass = {.pack = t->pack,
+                           .adapters = t->vec[VEC_X],
+                           .stride = n,
+                           .dropout = h->dropout};
+    enum err_code code = begin(t, job, e);
+    for (int step = 0; !code && step < h->local_steps; step++) {
+        code = pack_step(t, job, step, first, e);
+        if (code)
+            break;
+        pass.seed = rng_u64(job->seed, RNG_TRAIN_STEP, 0, (uint64_t)step);
+        t->ops->zero(t->b, t->vec[VEC_G], (size_t)job->n_members * n * sizeof(float));
+        code = t5_step(t->work, &pass, t->vec[VEC_G], t->nll, e);
+        if (code)
+            break;
+        book_loss(t, job);
+        update(t, job, step);
+    }
+    if (!code) {
+        t->ops->get(t->b, job->adapter_out, t->vec[VEC_X],
+                    (size_t)job->n_members * n * sizeof(float));
+        code = t->ops->sync(t->b, e);
+    }
+    arena_free(&scratch);
+    return code;
+}

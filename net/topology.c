@@ -235,7 +235,7 @@ static void write_exact(struct json_out *o, const char *key, double value, enum 
         double back;
         text_shortest(digits, value / factors[i]);
         snprintf(text, sizeof(text), "%s%s", digits, units[i]);
-        bool is_exact = text_quantity(text, kind, 0, INFINITY, &back, NULL) == OK && back == value;
+        bool is_exact = text_quantity(text, kind, 0, HUGE_VAL, &back, NULL) == OK && back == value;
         if (is_exact && value >= factors[i])
             break;
     }
@@ -351,7 +351,7 @@ static void add_trunk(const struct topology_group *g, const size_t *server, stru
             trunk->link[dir][trunk->n[dir]++] =
                 limit_bps > 0 ? plan_add_link(p, name, (enum net_dir)dir, limit_bps, limit_bps,
                                               s->step[i].count)
-                              : plan_add_link(p, name, (enum net_dir)dir, INFINITY, nominal_bps,
+                              : plan_add_link(p, name, (enum net_dir)dir, HUGE_VAL, nominal_bps,
                                               s->step[i].count);
         }
     }

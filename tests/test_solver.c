@@ -215,7 +215,9 @@ static void ten_thousand_rounds_need_no_more_memory_than_a_thousand(void)
 {
     struct rounds few = rounds_of(100, 10, 1000), many = rounds_of(100, 10, 10000);
     printf("     peak %ld kB after 1,000 rounds, %ld kB after 10,000\n", few.peak_kb, many.peak_kb);
+#ifndef VERYEDGE_SANITIZED /* a sanitizer keeps what was freed for a while */
     CHECK_TRUE((double)many.peak_kb <= 1.05 * (double)few.peak_kb);
+#endif
 }
 
 /* Figures for the README: test_solver CLIENTS MEMBERS ROUNDS. */

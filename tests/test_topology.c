@@ -302,8 +302,8 @@ static void the_closed_form_is_what_the_simulation_does(void)
 {
     static const char *const NETWORKS[] = {
         "{}", "{\"topology\": \"wired\", \"server\": {\"down\": \"2Gbps\", \"up\": \"3Gbps\"}}",
-        "{\"cell\": {\"clients\": 8, \"down\": \"150Mbps\", \"up\": \"50Mbps\"}, "
-        "\"limits\": {\"core_router\": \"110Mbps\"}}"};
+        ("{\"cell\": {\"clients\": 8, \"down\": \"150Mbps\", \"up\": \"50Mbps\"}, "
+         "\"limits\": {\"core_router\": \"110Mbps\"}}")};
     for (size_t i = 0; i < 3; i++)
         for (int dir = 0; dir < N_NET_DIRS; dir++)
             for (size_t n = 1; n <= 8; n += 7) {

@@ -8,9 +8,10 @@
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
 
-/* Owners of RNG_SPLIT draws. Owner = (purpose << 28) + index; at most 2^28 labels or clients each.
+/* Owners of RNG_SPLIT draws. Owner = (purpose << 28) + index, 1 << 28 is SPLIT_SIZES_OWNER; at most
+ * 2^28 labels or clients each.
  */
-enum { OWN_SHUFFLE = 0, OWN_SHARES = 1, OWN_CLASS = 2, OWN_MIX = 3, OWN_LABEL = 4 };
+enum { OWN_SHUFFLE = 0, OWN_CLASS = 2, OWN_MIX = 3, OWN_LABEL = 4 };
 #define OWNER(purpose, index) (((uint32_t)(purpose) << 28) + (uint32_t)(index))
 #define MAX_CLIENTS ((size_t)1 << 28)
 
@@ -144,7 +145,7 @@ static void hand_out(struct deal *d)
 
 static void deal_by_size(struct deal *d)
 {
-    split_dirichlet(d->spec->seed, OWNER(OWN_SHARES, 0), d->spec->alpha, d->spec->n_clients, d->p);
+    split_dirichlet(d->spec->seed, SPLIT_SIZES_OWNER, d->spec->alpha, d->spec->n_clients, d->p);
     round_to_sum(d->spec->n_clients, d->p, d->n, d->count, d->part);
     hand_out(d);
 }

@@ -15,7 +15,8 @@
 
 enum split_kind {
     SPLIT_IID,       /* random samples, sizes equal to within one */
-    SPLIT_SIZES,     /* p ~ Dirichlet(alpha) over the clients; client i gets about n p_i samples */
+    SPLIT_SIZES,     /* p ~ Dirichlet(alpha) over the clients (split_dirichlet, owner
+                        SPLIT_SIZES_OWNER); client i gets n p_i random samples, rounded */
     SPLIT_BY_CLASS,  /* the same for the samples of each label separately: labels are dealt out
                         unevenly */
     SPLIT_BY_CLIENT, /* sizes equal to within one; client i draws labels from its own q_i ~
@@ -24,6 +25,7 @@ enum split_kind {
     SPLIT_DIRICHLET, /* SPLIT_BY_CLASS where the data has labels, else SPLIT_SIZES */
 };
 
+#define SPLIT_SIZES_OWNER (1u << 28)
 #define SPLIT_MIN_ALPHA 1e-3
 #define SPLIT_MAX_ALPHA 1e6
 

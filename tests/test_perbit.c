@@ -50,6 +50,19 @@ static void ten_clients_of_flan_t5_large_take_0_0397_kwh_wired_and_6_743_on_lte(
     CHECK_TRUE(fabs(round_kwh(set, true) - 6.743) < 0.0005);
 }
 
+static void a_base_station_takes_more_down_and_a_handset_more_up(void)
+{
+    static const double station[][2] = {{82820, 12400}, {76200, 19000}};
+    for (size_t i = 0; i < 2; i++) {
+        const struct perbit_value *b = perbit_value(perbit_at(i), "lte_base_station");
+        const struct perbit_value *h = perbit_value(perbit_at(i), "lte_endpoint");
+        CHECK_REL(b->j_per_bit[PERBIT_DOWN], station[i][0] * 1e-9, 1e-12);
+        CHECK_REL(b->j_per_bit[PERBIT_UP], station[i][1] * 1e-9, 1e-12);
+        CHECK_REL(h->j_per_bit[PERBIT_DOWN], 51.97e-9, 1e-12);
+        CHECK_REL(h->j_per_bit[PERBIT_UP], 438.4e-9, 1e-12);
+    }
+}
+
 static void every_set_has_every_element_with_a_source(void)
 {
     for (size_t i = 0; i < perbit_sets(); i++)
@@ -151,6 +164,7 @@ int main(void)
 {
     CASE(wired_paths_cost_what_the_study_sums_to);
     CASE(ten_clients_of_flan_t5_large_take_0_0397_kwh_wired_and_6_743_on_lte);
+    CASE(a_base_station_takes_more_down_and_a_handset_more_up);
     CASE(every_set_has_every_element_with_a_source);
     CASE(idle_and_load_watts_give_both_sets);
     CASE(a_scenario_names_a_set_or_extends_one);

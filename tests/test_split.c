@@ -142,6 +142,26 @@ static void sizes_are_as_uneven_as_their_alpha_says(void)
     json_close(doc);
 }
 
+/* Each count is n p rounded down or up, and nobody is rounded up past a larger remainder. */
+static void counts_are_rounded_by_largest_remainder(void)
+{
+    enum { N = 1013, K = 50 };
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct split s = make(SPLIT_SIZES, 0.7, K, N, 0, seed, 0);
+        double p[K], most_down = 0, least_up = 1;
+        split_dirichlet(seed, SPLIT_SIZES_OWNER, 0.7, K, p);
+        for (size_t c = 0; c < K; c++) {
+            double rest = N * p[c] - floor(N * p[c]);
+            double given = (double)split_size(&s, c) - floor(N * p[c]);
+            CHECK_TRUE(given == 0 || given == 1);
+            most_down = given == 0 ? fmax(most_down, rest) : most_down;
+            least_up = given == 1 ? fmin(least_up, rest) : least_up;
+        }
+        CHECK_TRUE(most_down <= least_up);
+        split_fini(&s);
+    }
+}
+
 /* Share of draws below each quantile, 200 seeds x N clients; the draws of one seed are nearly
  * independent, so 4.5 standard errors of a binomial. */
 static void shares_at_alpha_1_have_the_quantiles_of_a_beta(void)
@@ -425,6 +445,7 @@ int main(void)
     CASE(iid_sizes_differ_by_one_at_most);
     CASE(a_split_is_a_function_of_its_seed);
     CASE(sizes_are_as_uneven_as_their_alpha_says);
+    CASE(counts_are_rounded_by_largest_remainder);
     CASE(shares_at_alpha_1_have_the_quantiles_of_a_beta);
     CASE(labels_are_dealt_out_as_unevenly_as_expected);
     CASE(clients_draw_label_mixes_of_the_expected_purity);

@@ -1,4 +1,6 @@
 /* Transfer times against the rule for TCP, the TCP of a real kernel, and closed forms by hand. */
+#include <signal.h>
+
 #include "sim/base/csv.h"
 #include "tests/net_play.h"
 
@@ -426,6 +428,40 @@ static void a_second_network_in_a_process_is_refused(void)
     CHECK_INT(c.second, ERR_INTERNAL);
 }
 
+static void our_handler(int signal)
+{
+    (void)signal;
+}
+
+static void signals_child(void *arg, void *result)
+{
+    static const int OURS[] = {SIGINT, SIGSEGV, SIGBUS, SIGTERM};
+    struct sigaction mine = {.sa_handler = our_handler}, now;
+    struct plan *plan = NULL;
+    struct network *net = NULL;
+    struct play *p = calloc(1, sizeof(*p));
+    (void)arg;
+    p->network = "{}";
+    p->n_groups = 1;
+    p->group_clients[0] = 1;
+    for (size_t i = 0; i < 4; i++)
+        sigaction(OURS[i], &mine, NULL);
+    if (play_plan(p, &plan, NULL) || network_open(&net, plan, NULL, NULL) || network_run(net, NULL))
+        return;
+    for (size_t i = 0; i < 4; i++)
+        *(int *)result += sigaction(OURS[i], NULL, &now) == 0 && now.sa_handler == our_handler;
+    network_close(net);
+    plan_close(plan);
+    free(p);
+}
+
+static void signal_handlers_stay_ours(void)
+{
+    int n_ours = 0;
+    CHECK_TRUE(child_run(signals_child, NULL, &n_ours, sizeof(n_ours)));
+    CHECK_INT(n_ours, 4);
+}
+
 int main(void)
 {
     CASE(every_golden_row_comes_out_as_the_rule_says);
@@ -442,5 +478,6 @@ int main(void)
     CASE(timers_fire_in_time_and_can_be_taken_back);
     CASE(after_stop_nobody_is_called);
     CASE(a_second_network_in_a_process_is_refused);
+    CASE(signal_handlers_stay_ours);
     return test_end();
 }

@@ -4,7 +4,6 @@
  * whose statements are checked on the vectors beside it. One line per case with the largest error;
  * exit status 0 when all pass. Without arguments: tests/vectors/optimizers. Format: its README in
  * reference/optimizers. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 

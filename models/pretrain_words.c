@@ -52,7 +52,7 @@ const char *const words_topic_prose[DIALOGUE_TOPICS][PROSE_PER_TOPIC] = {
     {"A game of {x} is going to start {t}. {A} won't miss it.",
      "They play at {p} and {C} won't play a game of {x} with them."},
     {"{A} brings {x} to {p} {t}. To mind it is easy.",
-     "Anybody can mind {x} for {B}, but it is hard to find one {t}."},
+     "{B} will ask anybody at {p} to mind {x}, but it is hard to find one {t}."},
     {"To finish {x} they will use a room at {p} {t}.",
      "{A} must finish and can't help {B} with {x} {t}."},
     {"Planning {x} {t} at {p} is fun. {C} won't be there.",

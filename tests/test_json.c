@@ -234,7 +234,7 @@ static void written_text_reads_back_to_the_bit(void)
     json_out_init(&o);
     json_out_begin(&o, NULL, '{');
     json_out_double(&o, "third", 1.0 / 3.0);
-    json_out_double(&o, "bad", NAN);
+    json_out_double(&o, "bad", (double)NAN);
     json_out_string(&o, "s", "a\"\\\n\t\x01\xc3\xa9");
     json_out_begin(&o, "empty", '{');
     json_out_end(&o, '}');

@@ -29,6 +29,7 @@ enum rng_stream {
     RNG_INIT_WEIGHTS,  /* a model made from nothing; owner = matrix */
     RNG_COMPUTE_JITTER,
     RNG_TRAIN_STEP,    /* seed of a local step's dropout masks; index = step */
+    RNG_ROUND, /* seeds of a round's training; owner = round */
     RNG_DROPOUT = 64,
 };
 

@@ -1,0 +1,424 @@
+#include "sim/learner.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "models/backend.h"
+#include "sim/base/check.h"
+#include "sim/base/mem.h"
+#include "sim/base/rng.h"
+
+enum { MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of the adapter */
+
+/* One chunk of the cohort: a job of the training lane. */
+struct chunk {
+    struct learner *learner;
+    struct pool_job job;
+    size_t first, n; /* members first .. first + n - 1 of this round's trainees */
+    enum err_code code;
+    struct err err;
+    double wall_s;
+};
+
+struct evaluation {
+    struct learner *learner;
+    struct pool_job job;
+    bool is_taken;
+    float *adapter;
+    struct eval_result result;
+    enum err_code code;
+    struct err err;
+    double wall_s;
+};
+
+struct learner {
+    struct learner_spec spec;
+    struct pool *pool;
+    struct t5 *model;
+    struct lora_layout layout;
+    bool has_layout;
+    struct tokens *tokens;
+    struct dataset *train, *heldout;
+    struct split split;
+    struct trainer *trainer;
+    struct evaluator *evaluator;
+    struct server_state server;
+    float *adapter;        /* what this round's clients get [size] */
+    float *adapter_out;    /* [n_per_round * size], by trainee */
+    double *loss;          /* by trainee */
+    int *trainee;          /* by member: its place among the trainees, or -1 */
+    struct train_member *member; /* by trainee */
+    const struct sample **sample; /* [n_per_round * steps * batch] */
+    int *n_per_step;       /* [n_per_round * steps] */
+    uint32_t *index;       /* scratch of split_batch */
+    const float **arrived;
+    double *weight;
+    uint32_t *client;      /* by trainee */
+    size_t n_trainees;
+    uint64_t job_seed;
+    size_t n_chunks, max_chunks;
+    struct chunk *chunk;
+    struct evaluation evaluation[MAX_EVALUATIONS];
+    double train_wall_s, evaluate_wall_s, tokens_trained;
+    struct arena arena;
+};
+
+static double wall_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t chunk_size(const struct learner_spec *s)
+{
+    size_t n = s->chunk > 0 ? (size_t)s->chunk : s->n_per_round;
+    return n < s->n_per_round ? n : s->n_per_round;
+}
+
+/* --- opening --- */
+
+static enum err_code open_data(struct learner *l, struct err *e)
+{
+    const struct learner_spec *s = &l->spec;
+    enum err_code code = data_open(&l->train, &l->heldout, &s->data, e);
+    if (!code)
+        code = data_tokenise(l->train, l->tokens, &s->data, e);
+    if (!code)
+        code = data_tokenise(l->heldout, l->tokens, &s->data, e);
+    if (code)
+        return code;
+    int *label = ARENA_NEW(&l->arena, int, l->train->n);
+    for (size_t i = 0; i < l->train->n; i++)
+        label[i] = l->train->sample[i].label;
+    bool has_labels = l->train->n_labels > 0;
+    return split_init(&l->split, &s->split, l->train->n, has_labels ? label : NULL,
+                      l->train->n_labels, e);
+}
+
+/* Every token must have a row in the embedding. */
+static enum err_code check_ids(const struct learner *l, struct err *e)
+{
+    int vocab = t5_config_of(l->model)->vocab;
+    if (tokens_count(l->tokens) > vocab)
+        return err_set(e, ERR_INPUT,
+                       "%s: spiece.model has %d pieces, expected at most the model's %d rows",
+                       l->spec.weights, tokens_count(l->tokens), vocab);
+    return OK;
+}
+
+/* The largest step of any chunk of any round: selection and batches are functions of the seed. */
+static void plan_rows(struct learner *l, const struct data_spec *d, struct train_limits *t)
+{
+    t->max_members = (int)chunk_size(&l->spec);
+    t->max_batch = l->spec.batch;
+    t->max_input = t->max_target = 1;
+    size_t longest_in = 1, longest_out = 1;
+    for (size_t i = 0; i < l->train->n; i++) {
+        const struct sample *s = &l->train->sample[i];
+        longest_in = (size_t)s->n_input > longest_in ? (size_t)s->n_input : longest_in;
+        longest_out = (size_t)s->n_target > longest_out ? (size_t)s->n_target : longest_out;
+    }
+    CHECK(longest_in <= (size_t)d->max_input && longest_out <= (size_t)d->max_target);
+    t->max_input = (int)longest_in;
+    t->max_target = (int)longest_out;
+}
+
+static enum err_code open_buffers(struct learner *l, struct err *e)
+{
+    const struct learner_spec *s = &l->spec;
+    size_t k = s->n_per_round, steps = (size_t)s->hyper.local_steps, batch = (size_t)s->batch;
+    size_t size = l->layout.size, bytes, slots;
+    if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots))
+        return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit in memory", k, size);
+    void *p;
+    enum err_code code = mem_big(&p, bytes, "the cohort's adapters", e);
+    if (code)
+        return code;
+    l->adapter_out = p;
+    l->adapter = ARENA_NEW(&l->arena, float, size);
+    l->loss = ARENA_NEW(&l->arena, double, k);
+    l->trainee = ARENA_NEW(&l->arena, int, k);
+    l->member = ARENA_NEW(&l->arena, struct train_member, k);
+    l->sample = ARENA_NEW(&l->arena, const struct sample *, slots);
+    l->n_per_step = ARENA_NEW(&l->arena, int, k * steps);
+    l->index = ARENA_NEW(&l->arena, uint32_t, steps * batch);
+    l->arrived = ARENA_NEW(&l->arena, const float *, k);
+    l->weight = ARENA_NEW(&l->arena, double, k);
+    l->client = ARENA_NEW(&l->arena, uint32_t, k);
+    l->max_chunks = (k + chunk_size(s) - 1) / chunk_size(s);
+    l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
+    for (int i = 0; i < MAX_EVALUATIONS && s->eval_samples; i++)
+        l->evaluation[i].adapter = ARENA_NEW(&l->arena, float, size);
+    return OK;
+}
+
+static enum err_code open_engines(struct learner *l, struct err *e)
+{
+    const struct learner_spec *s = &l->spec;
+    struct train_limits limits = {0};
+    plan_rows(l, &s->data, &limits);
+    enum err_code code = trainer_open(&l->trainer, l->model, &s->lora, &limits, s->n_workers, e);
+    if (code || !s->eval_samples)
+        return code;
+    struct eval_spec eval = {.n_samples = s->eval_samples,
+                             .wants_rouge = s->wants_rouge,
+                             .max_new_tokens = s->max_new_tokens,
+                             .batch = 0};
+    return evaluator_open(&l->evaluator, l->model, &s->lora, l->tokens, l->heldout, &eval,
+                          s->n_workers, e);
+}
+
+static enum err_code open_tokens(struct learner *l, struct err *e)
+{
+    char *folder = NULL;
+    enum err_code code = t5_folder(&folder, l->spec.weights, e);
+    if (code)
+        return code;
+    struct arena scratch = {0};
+    code = tokens_open(&l->tokens, arena_printf(&scratch, "%s/spiece.model", folder), e);
+    arena_free(&scratch);
+    mem_free(folder);
+    return code;
+}
+
+enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
+                           struct err *e)
+{
+    void *memory;
+    enum err_code code = mem_big(&memory, sizeof(struct learner), "the learner", e);
+    if (code)
+        return code;
+    struct learner *l = memory;
+    l->spec = *spec;
+    l->pool = pool;
+    const struct backend_ops *ops = backend_find(spec->backend);
+    CHECK(ops); /* the scenario has checked the name */
+    if ((code = t5_open(&l->model, ops, spec->weights, e)))
+        goto done;
+    lora_layout_init(&l->layout, t5_config_of(l->model), &spec->lora);
+    l->has_layout = true;
+    if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
+        (code = open_buffers(l, e)) || (code = open_engines(l, e)))
+        goto done;
+    lora_init(&l->layout, spec->seed, l->adapter);
+    server_state_init_f32(&l->server, &spec->server, l->layout.size, l->adapter);
+    *out = l;
+    l = NULL;
+done:
+    learner_close(l);
+    return code;
+}
+
+void learner_close(struct learner *l)
+{
+    if (!l)
+        return;
+    server_state_fini(&l->server);
+    evaluator_close(l->evaluator);
+    trainer_close(l->trainer);
+    split_fini(&l->split);
+    data_close(l->heldout);
+    data_close(l->train);
+    tokens_close(l->tokens);
+    if (l->has_layout)
+        lora_layout_fini(&l->layout);
+    t5_close(l->model);
+    mem_free(l->adapter_out);
+    arena_free(&l->arena);
+    mem_free(l);
+}
+
+/* --- asking --- */
+
+void learner_describe(const struct learner *l, char *out, size_t n)
+{
+    snprintf(out, n,
+             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out; %.0f MiB per pass",
+             l->spec.weights, 1e-6 * (double)t5_parameters(t5_config_of(l->model)), l->layout.size,
+             l->train->n, l->heldout->n, (double)trainer_bytes(l->trainer) / 1048576.0);
+}
+
+size_t learner_adapter_size(const struct learner *l)
+{
+    return l->layout.size;
+}
+
+const struct t5_config *learner_config(const struct learner *l)
+{
+    return t5_config_of(l->model);
+}
+
+size_t learner_data_samples(const struct learner *l, size_t client)
+{
+    return split_size(&l->split, client);
+}
+
+size_t learner_batch_of(const struct learner *l, size_t client)
+{
+    return split_batch_size(&l->split, client, (size_t)l->spec.batch);
+}
+
+double learner_train_wall_s(const struct learner *l)
+{
+    return l->train_wall_s;
+}
+
+double learner_evaluate_wall_s(const struct learner *l)
+{
+    return l->evaluate_wall_s;
+}
+
+double learner_tokens(const struct learner *l)
+{
+    return l->tokens_trained;
+}
+
+size_t learner_bytes(const struct learner *l)
+{
+    return trainer_bytes(l->trainer);
+}
+
+/* --- training --- */
+
+static void train_chunk(void *arg)
+{
+    struct chunk *c = arg;
+    struct learner *l = c->learner;
+    double begun_s = wall_s();
+    struct train_job job = {.n_members = (int)c->n,
+                            .member = l->member + c->first,
+                            .hyper = l->spec.hyper,
+                            .seed = l->job_seed,
+                            .adapter_in = l->adapter,
+                            .adapter_out = l->adapter_out + c->first * l->layout.size,
+                            .loss = l->loss + c->first};
+    c->code = trainer_run(l->trainer, &job, &c->err);
+    c->wall_s = wall_s() - begun_s;
+}
+
+/* The mini-batches of one client, as the split deals them in this round. */
+static void fill_member(struct learner *l, uint32_t round, uint32_t client)
+{
+    size_t t = l->n_trainees++;
+    size_t steps = (size_t)l->spec.hyper.local_steps, batch = (size_t)l->spec.batch;
+    size_t m = split_batch(&l->split, l->spec.seed, client, round, steps, batch, l->index);
+    const struct sample **to = l->sample + t * steps * batch;
+    for (size_t i = 0; i < steps * m; i++) {
+        to[i] = &l->train->sample[l->index[i]];
+        l->tokens_trained += to[i]->n_input + to[i]->n_target;
+    }
+    int *n_per_step = l->n_per_step + t * steps;
+    for (size_t i = 0; i < steps; i++)
+        n_per_step[i] = (int)m;
+    l->client[t] = client;
+    l->member[t] = (struct train_member){.client = client, .sample = to, .n_per_step = n_per_step};
+}
+
+void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *client,
+                   const bool *trains)
+{
+    CHECK(n <= l->spec.n_per_round && l->n_chunks == 0);
+    l->n_trainees = 0;
+    for (size_t i = 0; i < n; i++) {
+        l->trainee[i] = trains[i] ? (int)l->n_trainees : -1;
+        if (trains[i])
+            fill_member(l, round, client[i]);
+    }
+    server_state_get_f32(&l->server, l->adapter);
+    l->job_seed = rng_u64(l->spec.seed, RNG_ROUND, round, 0);
+    size_t size = chunk_size(&l->spec);
+    for (size_t first = 0; first < l->n_trainees; first += size) {
+        size_t left = l->n_trainees - first;
+        struct chunk *c = &l->chunk[l->n_chunks++];
+        *c = (struct chunk){.learner = l, .first = first, .n = left < size ? left : size};
+        c->job = (struct pool_job){.work = train_chunk, .arg = c};
+        pool_submit(l->pool, LEARNER_LANE_TRAIN, &c->job);
+    }
+}
+
+enum err_code learner_join(struct learner *l, size_t i, double *loss, struct err *e)
+{
+    CHECK(l->trainee[i] >= 0);
+    size_t t = (size_t)l->trainee[i];
+    struct chunk *c = &l->chunk[t / chunk_size(&l->spec)];
+    enum err_code code = pool_wait(l->pool, &c->job, e);
+    if (code)
+        return code;
+    if (c->code) {
+        if (e)
+            *e = c->err;
+        return err_in(e, c->code, "training");
+    }
+    *loss = l->loss[t];
+    return OK;
+}
+
+void learner_aggregate(struct learner *l, size_t n, const size_t *member)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t t = (size_t)l->trainee[member[i]];
+        l->arrived[i] = l->adapter_out + t * l->layout.size;
+        l->weight[i] = (double)split_size(&l->split, l->client[t]);
+    }
+    server_opt_round_f32(&l->spec.server, &l->server, n, l->arrived, l->weight);
+}
+
+enum err_code learner_end_round(struct learner *l, struct err *e)
+{
+    for (size_t i = 0; i < l->n_chunks; i++) {
+        enum err_code code = pool_wait(l->pool, &l->chunk[i].job, e);
+        if (code)
+            return code;
+        l->train_wall_s += l->chunk[i].wall_s;
+    }
+    l->n_chunks = 0;
+    return OK;
+}
+
+/* --- evaluation --- */
+
+static void evaluate(void *arg)
+{
+    struct evaluation *v = arg;
+    double begun_s = wall_s();
+    v->code = evaluator_run(v->learner->evaluator, v->adapter, &v->result, &v->err);
+    v->wall_s = wall_s() - begun_s;
+}
+
+enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
+{
+    for (int i = 0; i < MAX_EVALUATIONS; i++) {
+        struct evaluation *v = &l->evaluation[i];
+        if (v->is_taken)
+            continue;
+        v->is_taken = true;
+        v->learner = l;
+        server_state_get_f32(&l->server, v->adapter);
+        v->job = (struct pool_job){.work = evaluate, .arg = v};
+        pool_submit(l->pool, LEARNER_LANE_EVALUATE, &v->job);
+        *ticket = i;
+        return OK;
+    }
+    return err_set(e, ERR_INTERNAL, "more than %d evaluations under way", MAX_EVALUATIONS);
+}
+
+bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,
+                       enum err_code *code, struct err *e)
+{
+    struct evaluation *v = &l->evaluation[ticket];
+    CHECK(v->is_taken);
+    *code = OK;
+    if (wait)
+        *code = pool_wait(l->pool, &v->job, e);
+    if (*code || !pool_is_done(l->pool, &v->job))
+        return *code != OK;
+    v->is_taken = false;
+    l->evaluate_wall_s += v->wall_s;
+    *out = v->result;
+    *code = v->code;
+    if (v->code && e)
+        *e = v->err;
+    return true;
+}

@@ -1,0 +1,84 @@
+/* sim/learner.h: the learning side of a run: the model, the data, the server's adapter, and the jobs that
+ * train and evaluate it on worker threads while virtual time passes.
+ *
+ * A round goes learner_begin (the cohort's training is submitted), learner_join per member (waits in
+ * real time), learner_aggregate with those that arrived. Training jobs are chunks of the cohort, cut by
+ * the scenario and never by the number of workers; chunks run one after the other, each with all workers.
+ * Evaluations run beside them in their own lane on a copy of the adapter. */
+#ifndef SIM_LEARNER_H
+#define SIM_LEARNER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "models/data.h"
+#include "models/evaluate.h"
+#include "models/lora.h"
+#include "models/split.h"
+#include "models/trainer.h"
+#include "sim/base/err.h"
+#include "sim/pool.h"
+#include "sim/server_opt.h"
+
+enum { LEARNER_LANE_TRAIN, LEARNER_LANE_EVALUATE, LEARNER_LANES };
+
+struct learner_spec {
+    const char *weights;     /* folder or builtin:tiny */
+    const char *backend;     /* "cpu" */
+    struct lora_spec lora;
+    struct data_spec data;
+    struct split_spec split; /* its seed and n_clients too */
+    struct train_hyper hyper;
+    struct server_hyper server;
+    uint64_t seed;
+    size_t n_clients, n_per_round, n_rounds;
+    int batch;
+    int chunk;               /* clients per pass; 0: the whole cohort */
+    int n_workers;           /* threads of a pass */
+    size_t eval_samples;     /* 0: no evaluation */
+    bool wants_rouge;
+    int max_new_tokens;
+};
+
+struct learner;
+
+/* Opens everything and plans the memory. pool outlives the learner and has LEARNER_LANES lanes. */
+enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
+                           struct err *e);
+/* Only after pool_close or when no job is under way. NULL is fine. */
+void learner_close(struct learner *l);
+
+/* "builtin:tiny, 1.39 M weights, 73,728 trainable, 8,000 samples ..." for the log. */
+void learner_describe(const struct learner *l, char *out, size_t n);
+size_t learner_adapter_size(const struct learner *l); /* trainable values */
+const struct t5_config *learner_config(const struct learner *l);
+size_t learner_data_samples(const struct learner *l, size_t client);
+/* Samples in the mini-batch of a client. */
+size_t learner_batch_of(const struct learner *l, size_t client);
+
+/* Submits the training of n clients (ascending). trains[i] false: this one is known not to return a result and
+ * is left out. */
+void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *client,
+                   const bool *trains);
+/* Waits until the result of member i of learner_begin is there; *loss is its mean training loss. */
+enum err_code learner_join(struct learner *l, size_t i, double *loss, struct err *e);
+/* A step of the server's optimizer with these members' adapters, ascending; n = 0 changes nothing. All of them
+ * were joined. */
+void learner_aggregate(struct learner *l, size_t n, const size_t *member);
+/* Waits for jobs of the round that nobody joined, so that the next may begin. */
+enum err_code learner_end_round(struct learner *l, struct err *e);
+
+/* Submits an evaluation of the present adapter and returns its ticket. Waits when too many are under way. */
+enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e);
+/* True when it is done; then *out is filled and the ticket is given back. A failed evaluation sets *code. */
+bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,
+                       enum err_code *code, struct err *e);
+
+/* Real seconds that jobs ran, for performance.json. */
+double learner_train_wall_s(const struct learner *l);
+double learner_evaluate_wall_s(const struct learner *l);
+/* Tokens trained on so far. */
+double learner_tokens(const struct learner *l);
+size_t learner_bytes(const struct learner *l); /* memory planned for training */
+
+#endif

@@ -1,0 +1,80 @@
+#include "sim/costs.h"
+
+#include "models/cost.h"
+#include "sim/base/check.h"
+#include "sim/base/mem.h"
+
+static int n_targets(unsigned targets)
+{
+    int n = 0;
+    for (; targets; targets &= targets - 1)
+        n++;
+    return n;
+}
+
+/* One step of the charged architecture; lengths are the scenario's limits, as devices pad to them. */
+static struct device_work work_of(const struct costs *c, const struct t5_config *t, size_t batch)
+{
+    const struct scenario *s = c->scenario;
+    struct cost_shape shape = {.d_model = t->d_model,
+                               .d_kv = t->d_kv,
+                               .d_ff = t->d_ff,
+                               .n_heads = t->n_heads,
+                               .n_encoder = t->n_enc,
+                               .n_decoder = t->n_dec,
+                               .vocab = t->vocab,
+                               .lora_rank = s->model.lora.rank,
+                               .lora_targets = n_targets(s->model.lora.targets)};
+    struct cost_batch b = {.sequences = (double)batch,
+                           .input_tokens = s->data.max_input,
+                           .target_tokens = s->data.max_target};
+    struct cost cost = cost_step(&shape, &b, s->federation.payload == SCENARIO_PAYLOAD_FULL);
+    return (struct device_work){.model = c->model,
+                                .minibatch = (int)batch,
+                                .flop = cost.flop,
+                                .bytes = cost.bytes,
+                                .memory_bytes = cost.memory_bytes,
+                                .reading = s->compute.reading};
+}
+
+void costs_init(struct costs *c, const struct scenario *s, const struct t5_config *own)
+{
+    const struct t5_config *t = s->model.costs_of ? &s->model.costs : own;
+    CHECK(t);
+    *c = (struct costs){.scenario = s,
+                        .model = s->model.costs_of ? s->model.costs_of : s->model.weights,
+                        .n_batches = (size_t)s->federation.batch + 1};
+    for (int dir = 0; dir < N_NET_DIRS; dir++)
+        c->payload_bytes[dir] = (uint64_t)scenario_payload_bytes(s, t, (enum net_dir)dir);
+    size_t cap = 0;
+    mem_grow((void **)&c->step, &cap, s->n_groups * c->n_batches, sizeof(c->step[0]));
+    for (size_t g = 0; g < s->n_groups; g++)
+        for (size_t batch = 1; batch < c->n_batches; batch++) {
+            struct device_work w = work_of(c, t, batch);
+            c->step[g * c->n_batches + batch] = device_step(&s->group[g].device, &w);
+        }
+}
+
+void costs_fini(struct costs *c)
+{
+    mem_free(c->step);
+    *c = (struct costs){0};
+}
+
+struct cost_of_client costs_of_client(const struct costs *c, size_t group, size_t batch)
+{
+    const struct scenario *s = c->scenario;
+    CHECK(group < s->n_groups && batch >= 1 && batch < c->n_batches);
+    const struct device_step *step = &c->step[group * c->n_batches + batch];
+    struct cost_of_client out = {.seconds = step->seconds * s->federation.local.local_steps,
+                                 .watts = step->watts,
+                                 .idle_watts = s->group[group].device.idle_w,
+                                 .time_source = step->time_source,
+                                 .is_out_of_memory = step->is_out_of_memory};
+    if (!s->compute.is_profile) {
+        out.seconds = s->compute.fixed_s;
+        out.time_source = "scenario";
+        out.is_out_of_memory = false;
+    }
+    return out;
+}

@@ -1,0 +1,36 @@
+/* sim/costs.h: what a participation is charged: payload bytes, step seconds and watts of a client's device.
+ *
+ * All of it is known before the first event: the architecture is model.costs_of's (or the weights' own), the
+ * seconds are the device's for that architecture and mini-batch, or the scenario's compute.time. */
+#ifndef SIM_COSTS_H
+#define SIM_COSTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sim/scenario.h"
+
+/* Fine-tuning of one client in one round. */
+struct cost_of_client {
+    double seconds, watts, idle_watts;
+    const char *time_source; /* "table4", ..., "scenario", "out_of_memory" */
+    bool is_out_of_memory;
+};
+
+struct costs {
+    const struct scenario *scenario;
+    const char *model; /* the architecture that is charged */
+    uint64_t payload_bytes[N_NET_DIRS];
+    size_t n_batches; /* mini-batches 0 .. scenario's batch */
+    struct device_step *step; /* [n_groups * n_batches], 0 unused */
+};
+
+/* own: the configuration of the weights, or NULL when model.costs_of is given. */
+void costs_init(struct costs *c, const struct scenario *s, const struct t5_config *own);
+void costs_fini(struct costs *c);
+
+/* local_steps mini-batches of batch samples on the devices of a group (its index); 1 <= batch <= the scenario's. */
+struct cost_of_client costs_of_client(const struct costs *c, size_t group, size_t batch);
+
+#endif

@@ -44,6 +44,8 @@ static const struct column ROUNDS[] = {
     ROUND(rouge2, COLUMN_DOUBLE, "", "100 x ROUGE-2 F1"),
     ROUND(rougeL, COLUMN_DOUBLE, "", "100 x ROUGE-L F1"),
     ROUND(rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1"),
+    ROUND(fact_recall, COLUMN_DOUBLE, "",
+          "share of the reference's facts in the summaries, 0 .. 1; only where data lists facts"),
 };
 
 static const struct column CLIENTS[] = {
@@ -113,12 +115,14 @@ static const struct column SUMMARIES[] = {
     SUMMARY(best_eval_round, COLUMN_INT, "", "its round; 0 before the first; -1 without evaluation"),
     SUMMARY(first_rouge1, COLUMN_DOUBLE, "", "100 x F1 before the first round"),
     SUMMARY(last_rouge1, COLUMN_DOUBLE, "", "at the last evaluation"),
-    SUMMARY(first_rouge2, COLUMN_DOUBLE, "", ""),
-    SUMMARY(last_rouge2, COLUMN_DOUBLE, "", ""),
-    SUMMARY(first_rougeL, COLUMN_DOUBLE, "", ""),
-    SUMMARY(last_rougeL, COLUMN_DOUBLE, "", ""),
-    SUMMARY(first_rougeLsum, COLUMN_DOUBLE, "", ""),
-    SUMMARY(last_rougeLsum, COLUMN_DOUBLE, "", ""),
+    SUMMARY(first_rouge2, COLUMN_DOUBLE, "", "100 x ROUGE-2 F1, before the first round"),
+    SUMMARY(last_rouge2, COLUMN_DOUBLE, "", "100 x ROUGE-2 F1, last"),
+    SUMMARY(first_rougeL, COLUMN_DOUBLE, "", "100 x ROUGE-L F1, before the first round"),
+    SUMMARY(last_rougeL, COLUMN_DOUBLE, "", "100 x ROUGE-L F1, last"),
+    SUMMARY(first_rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1, before the first round"),
+    SUMMARY(last_rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1, last"),
+    SUMMARY(first_fact_recall, COLUMN_DOUBLE, "", "share of facts found, before the first round"),
+    SUMMARY(last_fact_recall, COLUMN_DOUBLE, "", "share of facts found, last"),
 };
 
 static const struct table ROUNDS_TABLE = {"rounds", COUNT(ROUNDS), ROUNDS, false};

@@ -31,7 +31,7 @@ struct round_record {
     double start_s, end_s, duration_s, t_comp_s, t_comm_s, granularity;
     int64_t selected, arrived, bytes_down, bytes_up;
     double comm_kwh, device_kwh, carbon_g;
-    double train_loss, eval_loss, rouge1, rouge2, rougeL, rougeLsum;
+    double train_loss, eval_loss, rouge1, rouge2, rougeL, rougeLsum, fact_recall;
 };
 
 struct client_record {
@@ -61,7 +61,7 @@ struct summary_record {
     double first_eval_loss, last_eval_loss, best_eval_loss;
     int64_t best_eval_round;
     double first_rouge1, last_rouge1, first_rouge2, last_rouge2, first_rougeL, last_rougeL;
-    double first_rougeLsum, last_rougeLsum, last_train_loss;
+    double first_rougeLsum, last_rougeLsum, first_fact_recall, last_fact_recall, last_train_loss;
 };
 
 const struct table *record_summary(void);

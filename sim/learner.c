@@ -165,7 +165,7 @@ static enum err_code open_engines(struct learner *l, struct err *e)
     struct eval_spec eval = {.n_samples = s->eval_samples,
                              .wants_rouge = s->wants_rouge,
                              .max_new_tokens = s->max_new_tokens,
-                             .batch = 0};
+                             .batch = s->eval_batch};
     return evaluator_open(&l->evaluator, l->model, &s->lora, l->tokens, l->heldout, &eval,
                           s->n_workers, e);
 }

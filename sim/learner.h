@@ -36,6 +36,7 @@ struct learner_spec {
     int chunk;               /* clients per pass; 0: the whole cohort */
     int n_workers;           /* threads of a pass */
     size_t eval_samples;     /* 0: no evaluation */
+    int eval_batch;          /* sequences per pass */
     bool wants_rouge;
     int max_new_tokens;
 };

@@ -1,0 +1,15 @@
+/* sim/cmd.h: the subcommands, one file sim/cmd_*.c each: parse arguments, call, print.
+ *
+ * argv[0] is the command's name. Results go to stdout; main prints errors and turns codes into exit
+ * statuses. */
+#ifndef SIM_CMD_H
+#define SIM_CMD_H
+
+#include "sim/base/err.h"
+
+enum err_code cmd_run(int argc, char **argv, struct err *e);
+enum err_code cmd_check(int argc, char **argv, struct err *e);
+enum err_code cmd_pretrain(int argc, char **argv, struct err *e);
+enum err_code cmd_bench(int argc, char **argv, struct err *e);
+
+#endif

@@ -1,0 +1,283 @@
+#define _GNU_SOURCE /* sched_getaffinity: cores this process may use, not those of the machine */
+#include "sim/run.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "sim/base/file.h"
+#include "sim/base/mem.h"
+#include "sim/books.h"
+#include "sim/costs.h"
+#include "sim/learner.h"
+#include "sim/outdir.h"
+#include "sim/pick.h"
+#include "sim/pool.h"
+#include "sim/progress.h"
+#include "sim/server.h"
+#include "sim/sink.h"
+#include "sim/version.h"
+
+struct run {
+    const struct scenario *s;
+    const struct run_options *o;
+    struct log *log;
+    struct outdir dir;
+    struct pool *pool;
+    struct learner *learner;
+    struct costs costs;
+    struct plan *plan;
+    bool *used;
+    struct network *network;
+    struct books books;
+    struct sinks *sinks;
+    struct progress progress;
+    struct server *server;
+    struct run_performance perf;
+};
+
+static double wall_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+int run_cores(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    return CPU_COUNT(&set);
+}
+
+/* --- opening --- */
+
+static enum err_code open_learner(struct run *r, struct err *e)
+{
+    const struct scenario *s = r->s;
+    enum err_code code = pool_open(&r->pool, LEARNER_LANES, e);
+    if (code || s->model.train == SCENARIO_NONE)
+        return code;
+    struct learner_spec spec = {.weights = s->model.weights,
+                                .backend = "cpu",
+                                .lora = s->model.lora,
+                                .data = s->data,
+                                .split = s->split,
+                                .hyper = s->federation.local,
+                                .server = s->federation.server,
+                                .seed = s->seed,
+                                .n_clients = s->n_clients,
+                                .n_per_round = s->federation.clients_per_round,
+                                .n_rounds = s->federation.rounds,
+                                .batch = s->federation.batch,
+                                .chunk = (int)s->compute.chunk,
+                                .n_workers = r->perf.n_workers,
+                                .eval_samples = s->evaluate.every ? s->evaluate.samples : 0,
+                                .eval_batch = s->evaluate.batch,
+                                .wants_rouge = s->evaluate.has_rouge,
+                                .max_new_tokens = s->evaluate.max_new_tokens};
+    code = learner_open(&r->learner, &spec, r->pool, e);
+    if (code)
+        return code;
+    char said[512];
+    learner_describe(r->learner, said, sizeof(said));
+    log_note(r->log, "%s; %d worker%s", said, r->perf.n_workers, r->perf.n_workers == 1 ? "" : "s");
+    if (s->model.costs_of && strcmp(s->model.costs_of, s->model.weights) != 0)
+        log_note(r->log, "%s is trained; payload, step times and device energy are those of %s",
+                 s->model.weights, s->model.costs_of);
+    return OK;
+}
+
+/* The selection is a function of the seed: only clients that some round picks need hosts and links. */
+static void find_used(struct run *r)
+{
+    const struct scenario *s = r->s;
+    size_t k = s->federation.clients_per_round, caps[3] = {0};
+    size_t n_words = pick_scratch_words(s->n_clients);
+    uint32_t *client = NULL;
+    uint64_t *is_taken = NULL;
+    mem_grow((void **)&client, &caps[0], k, sizeof(client[0]));
+    mem_grow((void **)&is_taken, &caps[1], n_words, sizeof(is_taken[0]));
+    mem_grow((void **)&r->used, &caps[2], s->n_clients, sizeof(r->used[0]));
+    memset(is_taken, 0, n_words * sizeof(is_taken[0]));
+    memset(r->used, 0, s->n_clients * sizeof(r->used[0]));
+    size_t n_used = 0;
+    for (uint32_t round = 1; round <= s->federation.rounds && n_used < s->n_clients; round++) {
+        pick_cohort(s->seed, round, s->n_clients, k, client, is_taken);
+        for (size_t i = 0; i < k; i++) {
+            n_used += !r->used[client[i]];
+            r->used[client[i]] = true;
+        }
+    }
+    mem_free(client);
+    mem_free(is_taken);
+}
+
+static enum err_code open_network(struct run *r, struct err *e)
+{
+    const struct scenario *s = r->s;
+    struct arena scratch = {0};
+    struct topology_group *g = ARENA_NEW(&scratch, struct topology_group, s->n_groups);
+    for (size_t i = 0; i < s->n_groups; i++)
+        g[i] = (struct topology_group){.name = s->group[i].name,
+                                       .spec = &s->group[i].access,
+                                       .n_clients = s->group[i].count};
+    enum err_code code = topology_plan(&r->plan, &s->network, s->n_groups, g,
+                                       s->federation.clients_per_round, e);
+    arena_free(&scratch);
+    if (code)
+        return err_in(e, code, "%s: network", s->path);
+    find_used(r);
+    return network_open(&r->network, r->plan, r->used, e);
+}
+
+static enum err_code open_all(struct run *r, struct err *e)
+{
+    const struct scenario *s = r->s;
+    enum err_code code = OK;
+    if (r->o->has_files && (code = outdir_open(&r->dir, s->output_dir, e)))
+        return err_in(e, code, "%s: output.dir", s->path);
+    if ((code = open_learner(r, e)))
+        return code;
+    costs_init(&r->costs, s, r->learner ? learner_config(r->learner) : NULL);
+    if ((code = open_network(r, e)))
+        return code;
+    books_init(&r->books, r->plan, &s->energy.per_bit, s->energy.carbon_g_per_kwh);
+    if (r->o->has_files && (code = sinks_open(&r->sinks, r->dir.aside, e)))
+        return code;
+    progress_init(&r->progress, r->log, s->federation.rounds, r->learner != NULL);
+    struct server_parts parts = {.scenario = s,
+                                 .network = r->network,
+                                 .costs = &r->costs,
+                                 .books = &r->books,
+                                 .learner = r->learner,
+                                 .pool = r->pool,
+                                 .sinks = r->sinks,
+                                 .progress = &r->progress};
+    return server_open(&r->server, &parts, e);
+}
+
+static void close_all(struct run *r)
+{
+    pool_close(r->pool); /* waits for jobs that still use what follows */
+    server_close(r->server);
+    sinks_abandon(r->sinks);
+    books_fini(&r->books);
+    network_close(r->network);
+    plan_close(r->plan);
+    mem_free(r->used);
+    costs_fini(&r->costs);
+    learner_close(r->learner);
+    outdir_abandon(&r->dir);
+}
+
+/* --- results --- */
+
+static enum err_code put_element(void *user, const struct element_record *record, struct err *e)
+{
+    return sinks_row(user, record_elements(), record, e);
+}
+
+static enum err_code write_json(struct run *r, const char *name, struct json_out *o, struct err *e)
+{
+    char *path = file_join(r->dir.aside, name);
+    struct arena scratch = {0};
+    const char *text = arena_printf(&scratch, "%s\n", o->text);
+    enum err_code code = file_replace(path, text, strlen(text), e);
+    arena_free(&scratch);
+    mem_free(path);
+    json_out_fini(o);
+    return code;
+}
+
+static enum err_code write_scenario(struct run *r, struct err *e)
+{
+    struct json_out o;
+    json_out_init(&o);
+    json_out_begin(&o, NULL, '{');
+    scenario_write(r->s, &o, false);
+    version_write(&o, "built_with");
+    json_out_end(&o, '}');
+    return write_json(r, "scenario.json", &o, e);
+}
+
+static enum err_code write_performance(struct run *r, struct err *e)
+{
+    const struct run_performance *p = &r->perf;
+    struct json_out o;
+    json_out_init(&o);
+    json_out_begin(&o, NULL, '{');
+    json_out_double(&o, "open_s", p->open_s);
+    json_out_double(&o, "run_s", p->run_s);
+    json_out_double(&o, "train_s", p->train_s);
+    json_out_double(&o, "evaluate_s", p->evaluate_s);
+    json_out_double(&o, "tokens_trained", p->tokens);
+    json_out_double(&o, "tokens_per_s", p->train_s > 0 ? p->tokens / p->train_s : 0);
+    json_out_double(&o, "peak_bytes", p->peak_bytes);
+    json_out_int(&o, "workers", p->n_workers);
+    json_out_end(&o, '}');
+    return write_json(r, "performance.json", &o, e);
+}
+
+static enum err_code write_results(struct run *r, struct err *e)
+{
+    enum err_code code = books_elements(&r->books, put_element, r->sinks, e);
+    if (!code)
+        code = sinks_row(r->sinks, record_summary(), server_summary(r->server), e);
+    if (code)
+        return code;
+    struct sinks *sinks = r->sinks;
+    r->sinks = NULL;
+    code = sinks_close(sinks, e);
+    if (!code)
+        code = write_scenario(r, e);
+    if (!code)
+        code = write_performance(r, e);
+    return code ? code : outdir_commit(&r->dir, e);
+}
+
+static void measure(struct run *r, double opened_s)
+{
+    struct rusage usage;
+    r->perf.run_s = wall_s() - opened_s;
+    if (getrusage(RUSAGE_SELF, &usage) == 0)
+        r->perf.peak_bytes = 1024.0 * (double)usage.ru_maxrss;
+    if (!r->learner)
+        return;
+    r->perf.train_s = learner_train_wall_s(r->learner);
+    r->perf.evaluate_s = learner_evaluate_wall_s(r->learner);
+    r->perf.tokens = learner_tokens(r->learner);
+}
+
+enum err_code run_scenario(const struct scenario *s, const struct run_options *o, struct log *log,
+                           struct summary_record *summary, struct run_performance *performance,
+                           struct err *e)
+{
+    struct run r = {.s = s, .o = o, .log = log};
+    r.perf.n_workers = o->n_workers > 0 ? o->n_workers : run_cores();
+    double begun_s = wall_s();
+    enum err_code code = open_all(&r, e);
+    if (code)
+        goto done;
+    double opened_s = wall_s();
+    r.perf.open_s = opened_s - begun_s;
+    code = server_run(r.server, e);
+    log_clear(log);
+    if (code && code != ERR_INTERRUPTED)
+        goto done;
+    measure(&r, opened_s);
+    if (o->has_files) {
+        enum err_code written = write_results(&r, code ? NULL : e);
+        code = written ? written : code;
+    }
+    if (summary)
+        *summary = *server_summary(r.server);
+    if (performance)
+        *performance = r.perf;
+done:
+    close_all(&r);
+    return code;
+}

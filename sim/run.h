@@ -1,0 +1,35 @@
+/* sim/run.h: a whole run: opens everything from a scenario, runs, writes the results, closes in reverse. */
+#ifndef SIM_RUN_H
+#define SIM_RUN_H
+
+#include <stdbool.h>
+
+#include "sim/base/err.h"
+#include "sim/base/log.h"
+#include "sim/record.h"
+#include "sim/scenario.h"
+
+struct run_options {
+    int n_workers;   /* threads of a training pass; 0: as many as there are cores */
+    bool has_files;  /* write the output folder; benchmarks do not */
+};
+
+/* Wall-clock readings: the only thing about a run that does not repeat. */
+struct run_performance {
+    double open_s, run_s, train_s, evaluate_s; /* train and evaluate: seconds that their jobs took */
+    double tokens;                             /* trained on */
+    double peak_bytes;                         /* of the process */
+    int n_workers;
+};
+
+/* Runs the scenario. summary (may be NULL) is filled whenever rounds were completed, so also with
+ * ERR_INTERRUPTED; its texts live as long as the scenario. The output folder is left as it was on every other
+ * error. One run per process, as SimGrid has one engine. */
+enum err_code run_scenario(const struct scenario *s, const struct run_options *o, struct log *log,
+                           struct summary_record *summary, struct run_performance *performance,
+                           struct err *e);
+
+/* Cores this process may use. */
+int run_cores(void);
+
+#endif

@@ -1,0 +1,97 @@
+/* Replay: the same scenario gives the same bytes, run again and with any number of workers; an interrupted run
+ * leaves complete rounds. */
+#include <signal.h>
+
+#include "tests/program.h"
+
+static const char *const FILES[] = {"rounds.csv", "clients.csv", "elements.csv", "summary.json",
+                                    "scenario.json"};
+
+/* Two folders of results hold the same bytes. */
+static void check_same(const char *a, const char *b)
+{
+    for (size_t i = 0; i < sizeof(FILES) / sizeof(FILES[0]); i++) {
+        char left[512], right[512];
+        snprintf(left, sizeof(left), PROGRAM_DIR "/%s/%s", a, FILES[i]);
+        snprintf(right, sizeof(right), PROGRAM_DIR "/%s/%s", b, FILES[i]);
+        struct file x = {0}, y = {0};
+        struct err e = {0};
+        if (file_map(&x, left, &e) || file_map(&y, right, &e))
+            TEST_FAIL("%s", e.text);
+        else if (x.n_bytes != y.n_bytes || memcmp(x.bytes, y.bytes, x.n_bytes) != 0)
+            TEST_FAIL("%s and %s differ", left, right);
+        CHECK_TRUE(x.n_bytes > 0);
+        file_unmap(&x);
+        file_unmap(&y);
+    }
+}
+
+static int quickstart(const char *out, int workers, const char *more)
+{
+    return program("run '" TEST_SOURCE "/scenarios/quickstart.json' --set output.dir=%s --workers %d "
+                   "--set federation.rounds=4 --set evaluate.every=2 --set evaluate.samples=20 %s",
+                   out, workers, more);
+}
+
+static void the_same_scenario_gives_the_same_bytes(void)
+{
+    CHECK_INT(quickstart("a", 2, ""), 0);
+    CHECK_INT(quickstart("b", 2, ""), 0);
+    check_same("a", "b");
+}
+
+static void the_number_of_workers_changes_no_byte(void)
+{
+    CHECK_INT(quickstart("one", 1, ""), 0);
+    CHECK_INT(quickstart("two", 2, ""), 0);
+    CHECK_INT(quickstart("four", 4, ""), 0);
+    check_same("one", "two");
+    check_same("one", "four");
+}
+
+static void another_seed_gives_another_run(void)
+{
+    CHECK_INT(quickstart("seven", 2, "--seed 7"), 0);
+    CHECK_INT(quickstart("eight", 2, "--seed 8"), 0);
+    struct csv *a = program_csv("seven/rounds.csv"), *b = program_csv("eight/rounds.csv");
+    CHECK_TRUE(program_cell(a, 0, "train_loss") != program_cell(b, 0, "train_loss"));
+    csv_close(a);
+    csv_close(b);
+}
+
+static void training_in_chunks_changes_results_by_rounding_only(void)
+{
+    CHECK_INT(quickstart("whole", 2, ""), 0);
+    CHECK_INT(quickstart("chunks", 2, "--set compute.chunk=3"), 0);
+    struct csv *a = program_csv("whole/rounds.csv"), *b = program_csv("chunks/rounds.csv");
+    for (size_t i = 0; i < csv_rows(a); i++) {
+        CHECK_REL(program_cell(b, i, "train_loss"), program_cell(a, i, "train_loss"), 1e-3);
+        CHECK_NEAR(program_cell(b, i, "duration_s"), program_cell(a, i, "duration_s"), 0);
+    }
+    csv_close(a);
+    csv_close(b);
+}
+
+static void ctrl_c_leaves_complete_rounds_and_exit_130(void)
+{
+    int status = program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set output.dir=c "
+                         "--set federation.rounds=100000 --set evaluate.every=0 & pid=$!; sleep 4; kill "
+                         "-INT $pid; wait $pid");
+    CHECK_INT(status, 130);
+    struct csv *r = program_csv("c/rounds.csv");
+    CHECK_TRUE(csv_rows(r) >= 1);
+    CHECK_HAS(program_text("c/summary.json"), "\"outcome\": \"interrupted\"");
+    csv_close(r);
+}
+
+int main(void)
+{
+    program_begin();
+    CASE(the_same_scenario_gives_the_same_bytes);
+    CASE(the_number_of_workers_changes_no_byte);
+    CASE(another_seed_gives_another_run);
+    CASE(training_in_chunks_changes_results_by_rounding_only);
+    CASE(ctrl_c_leaves_complete_rounds_and_exit_130);
+    program_end();
+    return test_end();
+}

@@ -64,7 +64,8 @@ static void print_closing(const struct scenario *s, const struct summary_record 
     printf("\n%s down, %s up; ", down, up);
     print_energy("network", r->comm_kwh);
     print_energy(", devices", r->device_kwh);
-    printf(", %.4g g CO2e\n", r->carbon_g);
+    bool is_heavy = r->carbon_g >= 1000;
+    printf(", %.4g %s CO2e\n", is_heavy ? 1e-3 * r->carbon_g : r->carbon_g, is_heavy ? "kg" : "g");
     if (!isnan(r->first_eval_loss))
         printf("evaluation loss %.3f -> %.3f (best %.3f at round %" PRId64 ")", r->first_eval_loss,
                r->last_eval_loss, r->best_eval_loss, r->best_eval_round);

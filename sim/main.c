@@ -1,7 +1,84 @@
+/* veryedge: dispatch to the subcommands. The only place that prints an error and the only exit. */
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
-int main(void)
+#include "sim/base/text.h"
+#include "sim/cmd.h"
+#include "sim/version.h"
+
+/* One row per subcommand: adding one is a file sim/cmd_NAME.c, its line in cmd.h and its row here. */
+static const struct command {
+    const char *name, *what;
+    enum err_code (*call)(int argc, char **argv, struct err *e);
+} COMMANDS[] = {
+    {"run", "simulate a scenario and train for real; writes its output folder", cmd_run},
+    {"check", "validate a scenario; print it resolved, its paths, energy and closed-form times",
+     cmd_check},
+};
+enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
+
+static void print_help(void)
 {
-    puts("veryedge");
-    return 0;
+    printf("veryedge: what will this federated fine-tuning job cost on this network, in time, energy and\n"
+           "model quality? Simulates every transfer, trains every client for real.\n\n"
+           "usage: veryedge COMMAND [OPTIONS]\n\ncommands:\n");
+    for (int i = 0; i < N_COMMANDS; i++)
+        printf("  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].what);
+    printf("\noptions:\n"
+           "  --help     this page; veryedge COMMAND --help for a command's own\n"
+           "  --version  this build and its libraries\n\n"
+           "examples:\n"
+           "  veryedge run scenarios/quickstart.json\n"
+           "  veryedge run scenarios/quickstart.json --set network.topology=wired\n"
+           "  veryedge check scenarios/lte-cell.json\n\n"
+           "exit status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted (complete rounds are kept)\n");
+}
+
+static enum err_code unknown(const char *name, struct err *e)
+{
+    const char *names[N_COMMANDS];
+    for (int i = 0; i < N_COMMANDS; i++)
+        names[i] = COMMANDS[i].name;
+    const char *near = text_nearest(name, names, N_COMMANDS);
+    if (near)
+        return err_set(e, ERR_INPUT, "unknown command \"%s\", did you mean \"%s\"?", name, near);
+    return err_set(e, ERR_INPUT, "unknown command \"%s\", see veryedge --help", name);
+}
+
+static enum err_code dispatch(int argc, char **argv, struct err *e)
+{
+    if (argc < 2)
+        return err_set(e, ERR_INPUT, "expected a command, see veryedge --help");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help();
+        return OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        version_print();
+        return OK;
+    }
+    for (int i = 0; i < N_COMMANDS; i++)
+        if (strcmp(argv[1], COMMANDS[i].name) == 0)
+            return COMMANDS[i].call(argc - 1, argv + 1, e);
+    return unknown(argv[1], e);
+}
+
+int main(int argc, char **argv)
+{
+    struct err e = {0};
+    enum err_code code = dispatch(argc, argv, &e);
+    if (fflush(stdout) != 0 && !code)
+        code = err_set(&e, ERR_IO, "stdout cannot be written");
+    if (code == ERR_INTERRUPTED)
+        fprintf(stderr, "interrupted: complete rounds are kept\n");
+    else if (code)
+        fprintf(stderr, "error: %s\n", e.text);
+    int status = err_exit_status(code);
+#ifndef VERYEDGE_SANITIZED
+    /* SimGrid's own destructors take longer than a large simulation, and there is nothing left to do. */
+    fflush(NULL);
+    _exit(status);
+#endif
+    return status;
 }

@@ -71,7 +71,7 @@ static void flan_t5_large_costs_what_the_formula_says(void)
 
 static void elements_add_up_to_rounds_and_rounds_to_clients(void)
 {
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/mixed.json' --set model.train=none --set "
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/mixed.json' --set model.train=none --set evaluate.every=0 --set "
                       "federation.rounds=7 --set output.dir=out --set federation.failure_rate=0.2"),
               0);
     struct csv *r = program_csv("out/rounds.csv"), *c = program_csv("out/clients.csv"),

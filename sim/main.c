@@ -13,8 +13,6 @@ static const struct command {
     enum err_code (*call)(int argc, char **argv, struct err *e);
 } COMMANDS[] = {
     {"run", "simulate a scenario and train for real; writes its output folder", cmd_run},
-    {"check", "validate a scenario; print it resolved, its paths, energy and closed-form times",
-     cmd_check},
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 

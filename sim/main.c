@@ -13,6 +13,8 @@ static const struct command {
     enum err_code (*call)(int argc, char **argv, struct err *e);
 } COMMANDS[] = {
     {"run", "simulate a scenario and train for real; writes its output folder", cmd_run},
+    {"check", "check a scenario; print it resolved, with paths, J/bit and closed-form times",
+     cmd_check},
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 
@@ -40,8 +42,8 @@ static enum err_code unknown(const char *name, struct err *e)
         names[i] = COMMANDS[i].name;
     const char *near = text_nearest(name, names, N_COMMANDS);
     if (near)
-        return err_set(e, ERR_INPUT, "unknown command \"%s\", did you mean \"%s\"?", name, near);
-    return err_set(e, ERR_INPUT, "unknown command \"%s\", see veryedge --help", name);
+        return err_set(e, ERR_INPUT, "unknown command \"%.60s\", did you mean \"%s\"?", name, near);
+    return err_set(e, ERR_INPUT, "unknown command \"%.60s\", see veryedge --help", name);
 }
 
 static enum err_code dispatch(int argc, char **argv, struct err *e)
@@ -62,6 +64,15 @@ static enum err_code dispatch(int argc, char **argv, struct err *e)
     return unknown(argv[1], e);
 }
 
+/* One line, whatever a file's name or a value held. */
+static void print_error(struct err *e)
+{
+    for (char *p = e->text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    fprintf(stderr, "error: %s\n", e->text);
+}
+
 int main(int argc, char **argv)
 {
     struct err e = {0};
@@ -71,7 +82,7 @@ int main(int argc, char **argv)
     if (code == ERR_INTERRUPTED)
         fprintf(stderr, "interrupted: complete rounds are kept\n");
     else if (code)
-        fprintf(stderr, "error: %s\n", e.text);
+        print_error(&e);
     int status = err_exit_status(code);
 #ifndef VERYEDGE_SANITIZED
     /* SimGrid's own destructors take longer than a large simulation, and there is nothing left to do. */

@@ -1,0 +1,235 @@
+/* veryedge check: what a scenario means, before anything is run. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "models/t5.h"
+#include "net/closed.h"
+#include "net/plan.h"
+#include "sim/base/file.h"
+#include "sim/base/mem.h"
+#include "sim/base/text.h"
+#include "sim/books.h"
+#include "sim/cli.h"
+#include "sim/cmd.h"
+#include "sim/costs.h"
+#include "sim/scenario.h"
+
+/* All that the report is made of. */
+struct view {
+    struct scenario *s;
+    struct plan *plan;
+    struct costs costs;
+    struct books books;
+};
+
+static enum err_code own_config(struct t5_config *out, const char *weights, struct err *e)
+{
+    char *folder = NULL;
+    enum err_code code = t5_folder(&folder, weights, e);
+    if (code)
+        return code;
+    char *path = file_join(folder, "config.json");
+    code = t5_config_load(out, path, e);
+    mem_free(path);
+    mem_free(folder);
+    return code;
+}
+
+static enum err_code view_open(struct view *v, const char *path, const struct cli_list *sets,
+                               struct err *e)
+{
+    struct t5_config own = {0};
+    *v = (struct view){0};
+    enum err_code code = scenario_load(&v->s, path, sets->n, sets->value, e);
+    if (code)
+        return code;
+    const struct scenario *s = v->s;
+    struct topology_group *groups = ARENA_NEW(&v->s->arena, struct topology_group, s->n_groups);
+    for (size_t i = 0; i < s->n_groups; i++)
+        groups[i] =
+            (struct topology_group){s->group[i].name, &s->group[i].access, s->group[i].count};
+    if (!s->model.costs_of)
+        code = own_config(&own, s->model.weights, e);
+    if (!code)
+        code = topology_plan(&v->plan, &s->network, s->n_groups, groups,
+                             s->federation.clients_per_round, e);
+    if (code)
+        return code;
+    costs_init(&v->costs, s, s->model.costs_of ? NULL : &own);
+    books_init(&v->books, v->plan, &s->energy.per_bit, s->energy.carbon_g_per_kwh);
+    return OK;
+}
+
+static void view_close(struct view *v)
+{
+    if (v->plan) {
+        books_fini(&v->books);
+        costs_fini(&v->costs);
+    }
+    plan_close(v->plan);
+    scenario_close(v->s);
+}
+
+static const char *quantity(char out[32], double value, enum unit_kind kind)
+{
+    text_format(out, 32, value, kind);
+    return out;
+}
+
+static void print_summary(const struct view *v)
+{
+    const struct scenario *s = v->s;
+    char a[32], b[32];
+    double down = (double)v->costs.payload_bytes[NET_DOWN];
+    double up = (double)v->costs.payload_bytes[NET_UP];
+    printf("scenario %s: %zu clients, %zu per round, %" PRIu32 " rounds\n", s->name, s->n_clients,
+           s->federation.clients_per_round, s->federation.rounds);
+    printf("trained  %s\n", s->model.train == SCENARIO_NONE
+                                ? "nothing: network, times and energy only"
+                                : s->model.weights);
+    printf("charged  %s: %.0f bytes down (%s), %.0f bytes up (%s) per client and round\n",
+           v->costs.model, down, quantity(a, down, UNIT_SIZE_BYTES), up,
+           quantity(b, up, UNIT_SIZE_BYTES));
+    printf("server   %s, client learning rate %g\n", server_opt_name(s->federation.server.opt),
+           (double)s->federation.local.lr);
+    printf("energy   %s%s per bit, accounting %s\n", s->energy.per_bit.name,
+           s->energy.per_bit.has_overrides ? " with values of the scenario" : "",
+           s->energy.accounting->name);
+    printf("output   %s\n", s->output_dir);
+}
+
+static void print_path(const struct topology_spec *a)
+{
+    printf("  path        ");
+    for (size_t i = 0; i < a->n_steps; i++) {
+        printf("%s%s", i ? ", " : "", element_name(a->step[i].kind));
+        if (a->step[i].count > 1)
+            printf("*%d", a->step[i].count);
+    }
+    printf("\n");
+}
+
+/* One line: times of a round in which n clients of a class begin at once and nobody else does. */
+static void print_times(const struct view *v, const struct scenario_group *g, size_t class_index,
+                        size_t n)
+{
+    struct closed_time t[N_NET_DIRS];
+    char share[N_NET_DIRS][32];
+    size_t batch = (size_t)v->s->federation.batch;
+    struct cost_of_client c = costs_of_client(&v->costs, (size_t)(g - v->s->group), batch);
+    for (int dir = 0; dir < N_NET_DIRS; dir++) {
+        double bytes = (double)v->costs.payload_bytes[dir];
+        t[dir] = closed_time(v->plan, class_index, (enum net_dir)dir, bytes, n);
+        quantity(share[dir], t[dir].goodput_bps, UNIT_RATE_BPS);
+    }
+    double comm_s = t[NET_DOWN].total_s + t[NET_UP].total_s;
+    printf("  %5zu at once  down %.6g s (%s of %s), train %.6g s, up %.6g s (%s of %s)\n", n,
+           t[NET_DOWN].total_s, share[NET_DOWN], t[NET_DOWN].bottleneck, c.seconds,
+           t[NET_UP].total_s, share[NET_UP], t[NET_UP].bottleneck);
+    printf("                 round %.6g s, G %.4g\n", comm_s + c.seconds,
+           comm_s > 0 ? c.seconds / comm_s : 0.0);
+}
+
+/* The first class of the group, and the last where it is smaller; the others are like the first. */
+static void print_classes(const struct view *v, const struct scenario_group *g)
+{
+    size_t first = plan_class_of(v->plan, g->first);
+    size_t last = plan_class_of(v->plan, g->first + g->count - 1);
+    for (size_t k = first; k <= last; k = k < last ? last : last + 1) {
+        const struct plan_class *c = &v->plan->class[k];
+        size_t per_round = v->s->federation.clients_per_round;
+        size_t most = per_round < c->n_clients ? per_round : c->n_clients;
+        if (last > first && (k == first || c->n_clients != v->plan->class[first].n_clients))
+            printf("  %s (%zu clients)\n", c->name, c->n_clients);
+        else if (k > first)
+            break;
+        print_times(v, g, k, 1);
+        if (most > 1)
+            print_times(v, g, k, most);
+    }
+}
+
+static void print_group(const struct view *v, const struct scenario_group *g)
+{
+    const struct topology_spec *a = &g->access;
+    char r[5][32];
+    size_t class_index = plan_class_of(v->plan, g->first);
+    struct cost_of_client c =
+        costs_of_client(&v->costs, (size_t)(g - v->s->group), (size_t)v->s->federation.batch);
+    printf("\ngroup %s: clients %zu..%zu, device %s (%s)\n", g->name, g->first,
+           g->first + g->count - 1, g->device.name,
+           c.is_out_of_memory ? "out of memory: it will never send a result" : c.time_source);
+    printf("  network     %s, %s down, %s up, rtt %s, rates count %s\n", a->topology->name,
+           quantity(r[0], a->rate_bps[NET_DOWN], UNIT_RATE_BPS),
+           quantity(r[1], a->rate_bps[NET_UP], UNIT_RATE_BPS),
+           quantity(r[2], a->rtt_s, UNIT_TIME_S), a->is_goodput ? "payload" : "frames");
+    if (a->cell_clients > 0)
+        printf("  cells       of %zu clients, %s down, %s up\n", a->cell_clients,
+               quantity(r[3], a->cell_bps[NET_DOWN], UNIT_RATE_BPS),
+               quantity(r[4], a->cell_bps[NET_UP], UNIT_RATE_BPS));
+    print_path(a);
+    double j[N_NET_DIRS], total = 0;
+    for (int dir = 0; dir < N_NET_DIRS; dir++) {
+        j[dir] = books_j_per_bit(&v->books, class_index, (enum net_dir)dir);
+        total += 8.0 * (double)v->costs.payload_bytes[dir] * j[dir];
+    }
+    printf("  path energy %s down, %s up; %.6g J per client and round\n",
+           quantity(r[0], j[NET_DOWN], UNIT_ENERGY_J_PER_BIT),
+           quantity(r[1], j[NET_UP], UNIT_ENERGY_J_PER_BIT), total);
+    print_classes(v, g);
+}
+
+static void print_resolved(const struct scenario *s)
+{
+    struct json_out o;
+    json_out_init(&o);
+    json_out_begin(&o, NULL, '{');
+    scenario_write(s, &o, true);
+    json_out_end(&o, '}');
+    fputs(o.text, stdout);
+    json_out_fini(&o);
+}
+
+enum err_code cmd_check(int argc, char **argv, struct err *e)
+{
+    struct cli_list sets = {0};
+    bool is_resolved = false, is_brief = false, is_help;
+    const struct cli_option options[] = {
+        CLI_LIST("set", "KEY=VALUE", "change a value, such as network.up=5Mbps; may be repeated",
+                 &sets),
+        CLI_FLAG("resolved", "print the resolved scenario only, as JSON", &is_resolved),
+        CLI_FLAG("brief", "leave the resolved scenario out", &is_brief),
+        CLI_END,
+    };
+    const struct cli cli = {
+        "check",
+        "SCENARIO",
+        "Checks a scenario and prints it with every default, then payload, paths, J/bit and the\n"
+        "closed-form times of each group: one client alone, and as many as a round has.",
+        options,
+        1,
+        1,
+        "  veryedge check scenarios/quickstart.json --brief\n"
+        "  veryedge check scenarios/wired.json --set model.costs_of=flan-t5-large\n"};
+    const char *path;
+    size_t n_args;
+    struct view v;
+    enum err_code code = cli_parse(&cli, argc, argv, &path, &n_args, &is_help, e);
+    if (code || is_help)
+        return code;
+    code = view_open(&v, path, &sets, e);
+    if (!code) {
+        if (!is_brief)
+            print_resolved(v.s);
+        if (!is_brief && !is_resolved)
+            printf("\n");
+        if (!is_resolved) {
+            print_summary(&v);
+            for (size_t i = 0; i < v.s->n_groups; i++)
+                print_group(&v, &v.s->group[i]);
+        }
+    }
+    view_close(&v);
+    return code;
+}

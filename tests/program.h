@@ -11,6 +11,9 @@
 #include "sim/base/file.h"
 #include "tests/test.h"
 
+#ifndef TEST_VERYEDGE
+#define TEST_VERYEDGE "veryedge" /* CMake names the one it built */
+#endif
 #define PROGRAM_DIR "program-test" /* in the current folder, made afresh by program_begin */
 
 static inline void program_begin(void)

@@ -54,6 +54,32 @@ static char *text_of(const char *path, const char *tail)
     return out;
 }
 
+/* The topmost folder above path that is not there yet, or NULL. The caller frees it. */
+static char *first_missing(const char *path)
+{
+    char *missing = NULL, *folder = file_folder_of(path);
+    while (!file_exists(folder)) {
+        mem_free(missing);
+        missing = folder;
+        folder = file_folder_of(missing);
+    }
+    mem_free(folder);
+    return missing;
+}
+
+/* Takes away the empty folders that were made above path, from the lowest up. */
+static void remove_made(const char *path, const char *made)
+{
+    char *folder = file_folder_of(path);
+    while (made && strlen(folder) >= strlen(made) &&
+           (rmdir(folder) == 0 || errno == ENOENT)) {
+        char *above = file_folder_of(folder);
+        mem_free(folder);
+        folder = above;
+    }
+    mem_free(folder);
+}
+
 enum err_code outdir_open(struct outdir *d, const char *path, struct err *e)
 {
     char *full = file_join(".", path);
@@ -63,13 +89,15 @@ enum err_code outdir_open(struct outdir *d, const char *path, struct err *e)
     enum err_code code = check_former(full, e);
     if (code)
         goto failed;
-    char *aside = text_of(full, ".part-");
+    char *aside = text_of(full, ".part-"), *made = first_missing(full);
     code = file_make_folder(aside, e);
     if (code) {
+        remove_made(full, made);
+        mem_free(made);
         mem_free(aside);
         goto failed;
     }
-    *d = (struct outdir){.path = full, .aside = aside};
+    *d = (struct outdir){.path = full, .aside = aside, .made = made};
     return OK;
 failed:
     mem_free(full);
@@ -80,6 +108,7 @@ static void close_paths(struct outdir *d)
 {
     mem_free(d->path);
     mem_free(d->aside);
+    mem_free(d->made);
     *d = (struct outdir){0};
 }
 
@@ -125,5 +154,6 @@ void outdir_abandon(struct outdir *d)
     if (!d->path)
         return;
     file_remove_tree(d->aside, NULL);
+    remove_made(d->path, d->made);
     close_paths(d);
 }

@@ -10,6 +10,7 @@
 struct outdir {
     char *path;  /* where the results will be */
     char *aside; /* where they are written now */
+    char *made;  /* the topmost folder above them that was not there before; NULL: all were */
 };
 
 /* Checks path and creates the folder aside. ERR_INPUT: it is a file, or holds foreign files; ERR_IO: it cannot

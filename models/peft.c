@@ -146,7 +146,7 @@ static enum err_code read_spec(struct json root, struct lora_spec *out, struct e
     out->rank = (int)rank;
     out->alpha = (float)alpha;
     out->dropout = (float)dropout;
-    return lora_check(out, e);
+    return OK;
 }
 
 enum err_code peft_load_spec(const char *folder, struct lora_spec *out, struct err *e)
@@ -159,6 +159,8 @@ enum err_code peft_load_spec(const char *folder, struct lora_spec *out, struct e
         code = err_set(e, ERR_INPUT, "%s: expected an object", path);
     if (!code)
         code = read_spec(json_root(doc), &s, e);
+    if (!code && (code = lora_check(&s, e)) != OK)
+        err_in(e, code, "%s", path);
     if (!code)
         *out = s;
     json_close(doc);

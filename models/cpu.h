@@ -1,8 +1,9 @@
 /* models/cpu.h: what the files of the CPU backend share. Nobody else includes it.
  *
- * cpu.c holds the table, memory and element-wise operations, cpu_gemm.c everything that is a product of
- * matrices (and alone knows BLAS), cpu_attn.c attention, cpu_loss.c the head and its loss. Every loop is
- * cut into blocks of fixed size, see models/team.h, so results do not depend on the number of threads. */
+ * cpu.c holds the table, memory and optimizer steps, cpu_rows.c norms and element-wise operations,
+ * cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_attn.c attention, cpu_loss.c
+ * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
+ * depends on the shape only, see models/team.h, so results do not depend on the number of threads. */
 #ifndef MODELS_CPU_H
 #define MODELS_CPU_H
 
@@ -53,8 +54,8 @@ static inline bool cpu_drops(const struct dropout *drop)
     return drop && drop->p > 0;
 }
 
-/* mask[i] = 0 or the scale, for columns col .. col + n - 1 of a row. */
-void cpu_mask(float *mask, int n, const struct dropout *drop, int row, uint32_t col);
+/* mask[i] = 0 or the scale, for columns col .. col + n - 1 of a row; col is a multiple of 8. */
+void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col);
 
 /* c [m, n] = alpha op(a) [m, k] op(b) [k, n] + beta c, one thread, the same bits at every call with equal
  * shape and input. */
@@ -64,6 +65,19 @@ void cpu_gemm_init(void);
 void cpu_gemm_describe(char *out, size_t n);
 
 /* The slots of the other files. */
+void cpu_embed(struct backend *b, int n, int d, float *out, const float *table, const int32_t *ids);
+void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const float *dout,
+                        const int32_t *ids);
+void cpu_rms_norm(struct backend *b, int n, int d, float eps, float *out, float *rstd, const float *x,
+                  const float *w);
+void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const float *dout,
+                           const float *x, const float *w, const float *rstd);
+void cpu_dropout(struct backend *b, int n, int d, float *out, const float *x, const struct dropout *drop);
+void cpu_add_dropout(struct backend *b, int n, int d, float *x, const float *y,
+                     const struct dropout *drop);
+void cpu_geglu(struct backend *b, int n, int d, float *out, const float *gu, const struct dropout *drop);
+void cpu_geglu_backward(struct backend *b, int n, int d, float *dgu, const float *dout, const float *gu,
+                        const struct dropout *drop);
 void cpu_linear(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
                 size_t ld_x, const float *w, bool add);
 void cpu_linear_backward(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,

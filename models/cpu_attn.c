@@ -1,50 +1,158 @@
-/* models/cpu_attn.c: attention of packed sequences; a task is one sequence and one head. */
+/* models/cpu_attn.c: attention of packed sequences. A task is one sequence and one head, taken a tile of
+ * queries at a time, so that scores exist for one tile only; backward computes them again. */
 #include <math.h>
 #include <string.h>
 
 #include "models/cpu.h"
+#include "models/cpu_math.h"
 #include "models/t5_bucket.h"
 
+/* Scores of a tile: 128 KiB, a part of a core's cache, but 16 to 128 queries. */
+enum { TILE_VALUES = 1 << 15 };
+
+/* Bias and bucket of each distance = key position - query position, low .. low + n_distances - 1. */
 struct attn_call {
     struct cpu *c;
     struct attn_args a;
-    float *partial; /* [n_seqs, n_heads, n_buckets] of the bias's gradient */
+    int low, n_distances;
+    size_t max_tile, max_row;  /* values of the largest tile and row of scores */
+    const float *bias;         /* [n_heads, n_distances] or NULL */
+    const int32_t *bucket;     /* [n_distances] */
+    float *partial;            /* [n_seqs, n_heads, n_buckets] of the bias table's gradient, or NULL */
 };
 
 struct attn_task {
-    int seq, head, n_q, n_k, pos;
-    size_t q0, k0;
+    int seq, head, n_q, n_k, pos, tile;
+    size_t q0, k0, col, ld; /* first rows, first column, row stride of scores */
 };
+
+static size_t tile_stride(int n_k)
+{
+    return ((size_t)n_k / 16 + 1) * 16;
+}
+
+static int tile_rows(int n_k)
+{
+    int rows = TILE_VALUES / (int)tile_stride(n_k);
+    return rows < 16 ? 16 : cpu_min(rows, 128);
+}
 
 static struct attn_task attn_task(const struct attn_args *a, int task)
 {
-    int s = task / a->n_heads;
-    return (struct attn_task){.seq = s, .head = task % a->n_heads, .n_q = a->q_len[s], .n_k = a->k_len[s],
-                              .pos = a->q_pos ? a->q_pos[s] : 0, .q0 = (size_t)a->q_start[s],
-                              .k0 = (size_t)a->k_start[s]};
+    int s = task / a->n_heads, head = task % a->n_heads;
+    return (struct attn_task){.seq = s, .head = head, .n_q = a->q_len[s], .n_k = a->k_len[s],
+                              .pos = a->q_pos ? a->q_pos[s] : 0, .tile = tile_rows(a->k_len[s]),
+                              .q0 = (size_t)a->q_start[s], .k0 = (size_t)a->k_start[s],
+                              .col = (size_t)head * (size_t)a->d_kv, .ld = tile_stride(a->k_len[s])};
 }
 
-static int attn_bucket(const struct attn_args *a, const struct attn_task *t, int i, int j)
+/* Keys that queries before number `end` of the sequence see. */
+static inline int keys_seen(const struct attn_args *a, const struct attn_task *t, int end)
 {
-    return t5_bucket(j - (t->pos + i), a->is_bidirectional, a->n_buckets, a->max_distance);
+    return a->is_causal ? cpu_min(t->n_k, t->pos + end) : t->n_k;
 }
 
-/* s [n] of query i, and how many keys it sees. */
-static int attn_scores(const struct attn_args *a, const struct attn_task *t, int i, float *s)
+static struct attn_call attn_call(struct backend *b, const struct attn_args *a)
 {
-    size_t col = (size_t)t->head * (size_t)a->d_kv;
-    const float *q = a->q + (t->q0 + (size_t)i) * a->ld_q + col;
-    int n = a->is_causal ? cpu_min(t->n_k, t->pos + i + 1) : t->n_k;
-    for (int j = 0; j < n; j++) {
-        const float *k = a->k + (t->k0 + (size_t)j) * a->ld_kv + col;
-        float sum = 0;
-        for (int l = 0; l < a->d_kv; l++)
-            sum += q[l] * k[l];
-        if (a->bias_table)
-            sum += a->bias_table[attn_bucket(a, t, i, j) * a->n_heads + t->head];
-        s[j] = sum;
+    struct attn_call p = {.c = cpu_of(b), .a = *a};
+    int high = 0;
+    for (int task = 0; task < a->n_seqs * a->n_heads; task += a->n_heads) {
+        struct attn_task t = attn_task(a, task);
+        size_t tile = (size_t)cpu_min(t.tile, t.n_q) * t.ld;
+        p.max_tile = tile > p.max_tile ? tile : p.max_tile;
+        p.max_row = t.ld > p.max_row ? t.ld : p.max_row;
+        p.low = cpu_min(p.low, 1 - t.pos - t.n_q);
+        if (!a->is_causal && t.n_k - 1 > high)
+            high = t.n_k - 1;
     }
-    return n;
+    p.n_distances = high - p.low + 1;
+    return p;
+}
+
+/* Spreads the bias table out by distance. false when memory is gone. */
+static bool attn_tables(struct attn_call *p, bool is_backward)
+{
+    const struct attn_args *a = &p->a;
+    size_t n = (size_t)p->n_distances, heads = (size_t)a->n_heads;
+    size_t n_partial = is_backward && a->dbias_table ? (size_t)a->n_seqs * heads * (size_t)a->n_buckets : 0;
+    if (!a->bias_table && !n_partial)
+        return true;
+    if (!cpu_shared(p->c, n * (heads + 1) + n_partial))
+        return false;
+    float *bias = p->c->shared;
+    int32_t *bucket = (int32_t *)(void *)(bias + n * heads);
+    p->partial = n_partial ? bias + n * (heads + 1) : NULL;
+    if (n_partial)
+        memset(p->partial, 0, n_partial * sizeof(float));
+    for (size_t k = 0; k < n; k++) {
+        bucket[k] = t5_bucket(p->low + (int)k, a->is_bidirectional, a->n_buckets, a->max_distance);
+        for (size_t h = 0; a->bias_table && h < heads; h++)
+            bias[h * n + k] = a->bias_table[(size_t)bucket[k] * heads + h];
+    }
+    p->bias = a->bias_table ? bias : NULL;
+    p->bucket = bucket;
+    return true;
+}
+
+/* s = s + bias of query i over its n keys. */
+CPU_INLINE void add_bias(const struct attn_call *p, const struct attn_task *t, int i, float *s, int n)
+{
+    if (!p->bias)
+        return;
+    const float *bias = p->bias + (size_t)t->head * (size_t)p->n_distances - (t->pos + i + p->low);
+#pragma omp simd
+    for (int j = 0; j < n; j++)
+        s[j] += bias[j];
+}
+
+/* Scores of queries i0 .. i0 + rows - 1 to dropped probabilities, 0 up to n_seen; writes lse. */
+CPU_KERNEL static void softmax_tile(const struct attn_call *p, const struct attn_task *t, int i0,
+                                    int rows, int n_seen, float *tile, float *mask)
+{
+    const struct attn_args *a = &p->a;
+    for (int i = i0; i < i0 + rows; i++) {
+        float *s = tile + (size_t)(i - i0) * t->ld, top = -INFINITY, sum = 0;
+        int n = keys_seen(a, t, i + 1);
+        size_t row = t->q0 + (size_t)i;
+        add_bias(p, t, i, s, n);
+#pragma omp simd reduction(max : top)
+        for (int j = 0; j < n; j++)
+            top = s[j] > top ? s[j] : top;
+#pragma omp simd reduction(+ : sum)
+        for (int j = 0; j < n; j++) {
+            s[j] = cpu_exp(s[j] - top);
+            sum += s[j];
+        }
+        a->lse[row * (size_t)a->n_heads + (size_t)t->head] = top + logf(sum);
+        float scale = 1 / sum;
+        if (cpu_drops(&a->drop)) {
+            cpu_mask(mask, n, &a->drop, row, (uint32_t)t->head * 65536u);
+#pragma omp simd
+            for (int j = 0; j < n; j++)
+                s[j] *= scale * mask[j];
+        } else {
+#pragma omp simd
+            for (int j = 0; j < n; j++)
+                s[j] *= scale;
+        }
+        for (int j = n; j < n_seen; j++)
+            s[j] = 0;
+    }
+}
+
+/* Rows of one head's columns set to 0. */
+static void zero_rows(float *x, size_t ld, size_t row, int n, size_t col, int d)
+{
+    for (size_t i = row; i < row + (size_t)n; i++)
+        memset(x + i * ld + col, 0, (size_t)d * sizeof(*x));
+}
+
+/* s = q k^T of a tile */
+static void scores(const struct attn_args *a, const struct attn_task *t, int i0, int rows, int n_seen,
+                   float *s)
+{
+    cpu_gemm(false, true, rows, n_seen, a->d_kv, 1, a->q + (t->q0 + (size_t)i0) * a->ld_q + t->col,
+             a->ld_q, a->k + t->k0 * a->ld_kv + t->col, a->ld_kv, 0, s, t->ld);
 }
 
 static void attn_forward(void *arg, int task, int thread)
@@ -52,84 +160,88 @@ static void attn_forward(void *arg, int task, int thread)
     const struct attn_call *p = arg;
     const struct attn_args *a = &p->a;
     struct attn_task t = attn_task(a, task);
-    float *s = cpu_scratch_of(p->c, thread), *mask = s + t.n_k;
-    size_t col = (size_t)t.head * (size_t)a->d_kv;
-    for (int i = 0; i < t.n_q; i++) {
-        int row = (int)t.q0 + i, n = attn_scores(a, &t, i, s);
-        float *o = a->o + (size_t)row * a->ld_o + col;
-        float top = -INFINITY, sum = 0;
-        for (int j = 0; j < n; j++)
-            top = fmaxf(top, s[j]);
-        for (int j = 0; j < n; j++)
-            sum += s[j] = expf(s[j] - top);
-        a->lse[(size_t)row * (size_t)a->n_heads + (size_t)t.head] = top + logf(sum);
-        if (cpu_drops(&a->drop))
-            cpu_mask(mask, n, &a->drop, row, (uint32_t)t.head * 65536u);
-        memset(o, 0, (size_t)a->d_kv * sizeof(*o));
-        for (int j = 0; j < n; j++) {
-            const float *v = a->v + (t.k0 + (size_t)j) * a->ld_kv + col;
-            float w = s[j] / sum * (cpu_drops(&a->drop) ? mask[j] : 1);
-            for (int l = 0; l < a->d_kv; l++)
-                o[l] += w * v[l];
-        }
+    float *s = cpu_scratch_of(p->c, thread);
+    for (int i0 = 0; i0 < t.n_q; i0 += t.tile) {
+        int rows = cpu_min(t.tile, t.n_q - i0), n_seen = keys_seen(a, &t, i0 + rows);
+        scores(a, &t, i0, rows, n_seen, s);
+        softmax_tile(p, &t, i0, rows, n_seen, s, s + p->max_tile);
+        cpu_gemm(false, false, rows, a->d_kv, n_seen, 1, s, t.ld, a->v + t.k0 * a->ld_kv + t.col,
+                 a->ld_kv, 0, a->o + (t.q0 + (size_t)i0) * a->ld_o + t.col, a->ld_o);
     }
-}
-
-static int attn_max_keys(const struct attn_args *a)
-{
-    int n = 0;
-    for (int s = 0; s < a->n_seqs; s++)
-        n = a->k_len[s] > n ? a->k_len[s] : n;
-    return n;
 }
 
 void cpu_attention(struct backend *b, const struct attn_args *a)
 {
-    struct attn_call p = {.c = cpu_of(b), .a = *a};
-    if (cpu_scratch(p.c, 4 * (size_t)attn_max_keys(a)))
+    struct attn_call p = attn_call(b, a);
+    if (cpu_scratch(p.c, p.max_tile + p.max_row) && attn_tables(&p, false))
         team_run(p.c->team, a->n_seqs * a->n_heads, attn_forward, &p);
 }
 
-static void attn_zero(float *x, size_t ld, size_t row, int n, size_t col, int d)
-{
-    for (int i = 0; i < n; i++)
-        memset(x + (row + (size_t)i) * ld + col, 0, (size_t)d * sizeof(*x));
-}
+/* One task's memory: two tiles, a row, and the gradient of the bias by distance. */
+struct attn_scratch {
+    float *s, *dp, *mask, *by_distance;
+};
 
-static void attn_backward_row(const struct attn_call *p, const struct attn_task *t, int i, float *s,
-                              float *mask)
+/* Scores s and dp = dout v^T of a tile become the dropped probabilities and ds. Per row, with mask m:
+ *   p = exp(s - lse)   dp *= m   ds = p (dp - sum_j p_j dp_j)   s = p m */
+CPU_KERNEL static void softmax_tile_backward(const struct attn_call *p, const struct attn_task *t,
+                                             int i0, int rows, int n_seen, const struct attn_scratch *at)
 {
     const struct attn_args *a = &p->a;
-    size_t row = t->q0 + (size_t)i, col = (size_t)t->head * (size_t)a->d_kv;
-    const float *q = a->q + row * a->ld_q + col, *o = a->dout + row * a->ld_o + col;
-    float *dq = a->dq + row * a->ld_q + col, *dp = mask + t->n_k, dot = 0;
-    float lse = a->lse[row * (size_t)a->n_heads + (size_t)t->head];
-    int n = attn_scores(a, t, i, s);
-    for (int j = 0; j < n; j++)
-        mask[j] = 1;
-    if (cpu_drops(&a->drop))
-        cpu_mask(mask, n, &a->drop, (int)row, (uint32_t)t->head * 65536u);
-    for (int j = 0; j < n; j++) {
-        size_t key = (t->k0 + (size_t)j) * a->ld_kv + col;
-        s[j] = expf(s[j] - lse);
-        dp[j] = 0;
-        for (int l = 0; l < a->d_kv; l++) {
-            dp[j] += o[l] * a->v[key + (size_t)l];
-            a->dv[key + (size_t)l] += s[j] * mask[j] * o[l];
+    bool drops = cpu_drops(&a->drop);
+    float *mask = at->mask;
+    for (int i = i0; i < i0 + rows; i++) {
+        float *s = at->s + (size_t)(i - i0) * t->ld, *dp = at->dp + (size_t)(i - i0) * t->ld, dot = 0;
+        int n = keys_seen(a, t, i + 1);
+        size_t row = t->q0 + (size_t)i;
+        float lse = a->lse[row * (size_t)a->n_heads + (size_t)t->head];
+        add_bias(p, t, i, s, n);
+        if (drops) {
+            cpu_mask(mask, n, &a->drop, row, (uint32_t)t->head * 65536u);
+#pragma omp simd
+            for (int j = 0; j < n; j++)
+                dp[j] *= mask[j];
         }
-        dp[j] *= mask[j];
-        dot += s[j] * dp[j];
-    }
-    for (int j = 0; j < n; j++) {
-        size_t key = (t->k0 + (size_t)j) * a->ld_kv + col;
-        float ds = s[j] * (dp[j] - dot);
-        for (int l = 0; l < a->d_kv; l++) {
-            dq[l] += ds * a->k[key + (size_t)l];
-            a->dk[key + (size_t)l] += ds * q[l];
+#pragma omp simd reduction(+ : dot)
+        for (int j = 0; j < n; j++) {
+            s[j] = cpu_exp(s[j] - lse);
+            dot += s[j] * dp[j];
         }
-        if (a->dbias_table)
-            p->partial[(t->seq * a->n_heads + t->head) * a->n_buckets + attn_bucket(a, t, i, j)] += ds;
+#pragma omp simd
+        for (int j = 0; j < n; j++)
+            dp[j] = s[j] * (dp[j] - dot);
+        if (drops) {
+#pragma omp simd
+            for (int j = 0; j < n; j++)
+                s[j] *= mask[j];
+        }
+        for (int j = n; j < n_seen; j++)
+            s[j] = dp[j] = 0;
+        if (!p->partial)
+            continue;
+        float *sums = at->by_distance - (t->pos + i + p->low);
+#pragma omp simd
+        for (int j = 0; j < n; j++)
+            sums[j] += dp[j];
     }
+}
+
+static void attn_backward_tile(const struct attn_call *p, const struct attn_task *t, int i0, int rows,
+                               const struct attn_scratch *at)
+{
+    const struct attn_args *a = &p->a;
+    int n = keys_seen(a, t, i0 + rows);
+    size_t q_at = (t->q0 + (size_t)i0) * a->ld_q + t->col, k_at = t->k0 * a->ld_kv + t->col;
+    const float *dout = a->dout + (t->q0 + (size_t)i0) * a->ld_o + t->col;
+    float beta = i0 == 0 && n == t->n_k ? 0 : 1; /* else they were set to 0 before */
+    scores(a, t, i0, rows, n, at->s);
+    cpu_gemm(false, true, rows, n, a->d_kv, 1, dout, a->ld_o, a->v + k_at, a->ld_kv, 0, at->dp, t->ld);
+    softmax_tile_backward(p, t, i0, rows, n, at);
+    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->s, t->ld, dout, a->ld_o, beta, a->dv + k_at, a->ld_kv);
+    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->dp, t->ld, a->q + q_at, a->ld_q, beta, a->dk + k_at,
+             a->ld_kv);
+    cpu_gemm(false, false, rows, a->d_kv, n, 1, at->dp, t->ld, a->k + k_at, a->ld_kv, 0, a->dq + q_at,
+             a->ld_q);
 }
 
 static void attn_backward(void *arg, int task, int thread)
@@ -138,25 +250,30 @@ static void attn_backward(void *arg, int task, int thread)
     const struct attn_args *a = &p->a;
     struct attn_task t = attn_task(a, task);
     float *s = cpu_scratch_of(p->c, thread);
-    size_t col = (size_t)t.head * (size_t)a->d_kv;
-    attn_zero(a->dq, a->ld_q, t.q0, t.n_q, col, a->d_kv);
-    attn_zero(a->dk, a->ld_kv, t.k0, t.n_k, col, a->d_kv);
-    attn_zero(a->dv, a->ld_kv, t.k0, t.n_k, col, a->d_kv);
-    for (int i = 0; i < t.n_q; i++)
-        attn_backward_row(p, &t, i, s, s + t.n_k);
+    struct attn_scratch at = {s, s + p->max_tile, s + 2 * p->max_tile, s + 2 * p->max_tile + p->max_row};
+    if (p->partial)
+        memset(at.by_distance, 0, (size_t)p->n_distances * sizeof(float));
+    if (t.n_q == 0 || keys_seen(a, &t, cpu_min(t.tile, t.n_q)) < t.n_k) {
+        zero_rows(a->dk, a->ld_kv, t.k0, t.n_k, t.col, a->d_kv);
+        zero_rows(a->dv, a->ld_kv, t.k0, t.n_k, t.col, a->d_kv);
+    }
+    for (int i0 = 0; i0 < t.n_q; i0 += t.tile)
+        attn_backward_tile(p, &t, i0, cpu_min(t.tile, t.n_q - i0), &at);
+    if (!p->partial)
+        return;
+    float *sums = p->partial + (size_t)task * (size_t)a->n_buckets;
+    for (int k = 0; k < p->n_distances; k++)
+        sums[p->bucket[k]] += at.by_distance[k];
 }
 
 void cpu_attention_backward(struct backend *b, const struct attn_args *a)
 {
-    struct attn_call p = {.c = cpu_of(b), .a = *a};
-    size_t n = a->dbias_table ? (size_t)a->n_seqs * (size_t)(a->n_heads * a->n_buckets) : 0;
-    if (!cpu_scratch(p.c, 4 * (size_t)attn_max_keys(a)) || !cpu_shared(p.c, n + 1))
+    struct attn_call p = attn_call(b, a);
+    int n_tasks = a->n_seqs * a->n_heads;
+    if (!cpu_scratch(p.c, 2 * p.max_tile + p.max_row + (size_t)p.n_distances) || !attn_tables(&p, true))
         return;
-    p.partial = p.c->shared;
-    memset(p.partial, 0, n * sizeof(float));
-    team_run(p.c->team, a->n_seqs * a->n_heads, attn_backward, &p);
-    for (int s = 0; a->dbias_table && s < a->n_seqs; s++)
-        for (int h = 0; h < a->n_heads; h++)
-            for (int k = 0; k < a->n_buckets; k++)
-                a->dbias_table[k * a->n_heads + h] += p.partial[(s * a->n_heads + h) * a->n_buckets + k];
+    team_run(p.c->team, n_tasks, attn_backward, &p);
+    for (int task = 0; p.partial && task < n_tasks; task++)
+        for (int k = 0; k < a->n_buckets; k++)
+            a->dbias_table[k * a->n_heads + task % a->n_heads] += p.partial[task * a->n_buckets + k];
 }

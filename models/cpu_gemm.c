@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "models/cpu.h"
+#include "models/cpu_math.h"
 
-enum { ROWS = 256, LORA_ROWS = 128, COLS = 64 };
+/* Rows of an adapter's task; columns of a weight gradient's; rows it sums at a time, which stay in cache. */
+enum { LORA_ROWS = 128, COLS = 64, SUM_ROWS = 512 };
 
 void cpu_gemm_init(void)
 {
@@ -31,7 +33,7 @@ void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const 
 }
 
 struct linear_args {
-    int n, in, out;
+    int n, in, out, rows; /* rows of a task */
     float *y;
     size_t ld_y;
     const float *x;
@@ -40,11 +42,18 @@ struct linear_args {
     float beta;
 };
 
+/* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). */
+static int linear_rows(int n)
+{
+    int rows = (n / 32 + 15) / 16 * 16;
+    return rows < 32 ? 32 : cpu_min(rows, 256);
+}
+
 static void linear_block(void *arg, int task, int thread)
 {
     (void)thread;
     const struct linear_args *p = arg;
-    int from = task * ROWS, rows = cpu_min(ROWS, p->n - from);
+    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
     cpu_gemm(false, true, rows, p->out, p->in, 1, p->x + (size_t)from * p->ld_x, p->ld_x, p->w,
              (size_t)p->in, p->beta, p->y + (size_t)from * p->ld_y, p->ld_y);
 }
@@ -52,15 +61,16 @@ static void linear_block(void *arg, int task, int thread)
 void cpu_linear(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
                 size_t ld_x, const float *w, bool add)
 {
-    struct linear_args p = {n, in, out, y, ld_y, x, ld_x, w, add ? 1.0f : 0.0f};
-    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), linear_block, &p);
+    struct linear_args p = {n, in, out, linear_rows(n), y, ld_y, x, ld_x, w, add ? 1.0f : 0.0f};
+    team_run(cpu_of(b)->team, cpu_blocks(n, p.rows), linear_block, &p);
 }
 
+/* y is dx, x is dy. */
 static void linear_backward_block(void *arg, int task, int thread)
 {
     (void)thread;
     const struct linear_args *p = arg;
-    int from = task * ROWS, rows = cpu_min(ROWS, p->n - from);
+    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
     cpu_gemm(false, false, rows, p->in, p->out, 1, p->x + (size_t)from * p->ld_x, p->ld_x, p->w,
              (size_t)p->in, p->beta, p->y + (size_t)from * p->ld_y, p->ld_y);
 }
@@ -68,30 +78,32 @@ static void linear_backward_block(void *arg, int task, int thread)
 void cpu_linear_backward(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,
                          const float *dy, size_t ld_y, const float *w, bool add)
 {
-    struct linear_args p = {n, in, out, dx, ld_x, dy, ld_y, w, add ? 1.0f : 0.0f};
-    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), linear_backward_block, &p);
+    struct linear_args p = {n, in, out, linear_rows(n), dx, ld_x, dy, ld_y, w, add ? 1.0f : 0.0f};
+    team_run(cpu_of(b)->team, cpu_blocks(n, p.rows), linear_backward_block, &p);
 }
 
+/* y is dW, w is dy. A task owns COLS columns of dy, so that rows are summed in one order. */
 static void weight_block(void *arg, int task, int thread)
 {
     (void)thread;
-    const struct linear_args *p = arg; /* y is dW, x is x, w is dy */
-    int from = task * COLS, rows = cpu_min(COLS, p->out - from);
-    cpu_gemm(true, false, rows, p->in, p->n, 1, p->w + from, p->ld_y, p->x, p->ld_x, 1,
-             p->y + (size_t)from * (size_t)p->in, (size_t)p->in);
+    const struct linear_args *p = arg;
+    int from = task * COLS, cols = cpu_min(COLS, p->out - from);
+    for (int i = 0; i < p->n; i += SUM_ROWS)
+        cpu_gemm(true, false, cols, p->in, cpu_min(SUM_ROWS, p->n - i), 1,
+                 p->w + (size_t)i * p->ld_y + from, p->ld_y, p->x + (size_t)i * p->ld_x, p->ld_x, 1,
+                 p->y + (size_t)from * (size_t)p->in, (size_t)p->in);
 }
 
 void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const float *dy,
                                 size_t ld_y, const float *x, size_t ld_x)
 {
-    if (n == 0)
-        return;
-    struct linear_args p = {n, in, out, dw, ld_y, x, ld_x, dy, 1};
+    struct linear_args p = {n, in, out, 0, dw, ld_y, x, ld_x, dy, 1};
     team_run(cpu_of(b)->team, cpu_blocks(out, COLS), weight_block, &p);
 }
 
 /* Adapters. With stride 0 all members share one, and are one member. */
 struct lora_call {
+    struct cpu *c;
     struct lora_args a;
     int32_t all[2];
     float *dx, *y;
@@ -99,9 +111,9 @@ struct lora_call {
     size_t ld_y, ld_x;
 };
 
-static struct lora_call lora_call(const struct lora_args *a)
+static struct lora_call lora_call(struct backend *b, const struct lora_args *a)
 {
-    struct lora_call p = {.a = *a};
+    struct lora_call p = {.c = cpu_of(b), .a = *a};
     if (a->stride == 0 && a->n_members > 0) {
         p.all[0] = a->member_row[0];
         p.all[1] = a->member_row[a->n_members];
@@ -141,34 +153,35 @@ static struct lora_part lora_part(const struct lora_call *p, int task)
     return (struct lora_part){0};
 }
 
-/* The adapter's input: x itself, or its dropped copy in xd. */
-static const float *lora_input(const struct lora_call *p, struct lora_part at, bool is_new, size_t *ld)
+/* xd = x * mask for the rows of a part, xd dense. */
+CPU_KERNEL static void lora_drop(const struct lora_call *p, struct lora_part at, float *xd, float *mask)
 {
-    const struct lora_args *a = &p->a;
-    size_t d = (size_t)a->d_in;
-    *ld = p->ld_x;
-    if (!cpu_drops(&a->drop))
-        return p->x + (size_t)at.from * p->ld_x;
-    *ld = d;
-    for (int i = at.from; is_new && i < at.from + at.n; i++) {
-        float *xd = a->xd + (size_t)i * d;
-        const float *x = p->x + (size_t)i * p->ld_x;
-        cpu_mask(xd, a->d_in, &a->drop, i, 0);
+    size_t d = (size_t)p->a.d_in;
+    for (int i = 0; i < at.n; i++) {
+        size_t row = (size_t)(at.from + i);
+        const float *x = p->x + row * p->ld_x;
+        float *to = xd + (size_t)i * d;
+        cpu_mask(mask, p->a.d_in, &p->a.drop, row, 0);
+#pragma omp simd
         for (size_t j = 0; j < d; j++)
-            xd[j] *= x[j];
+            to[j] = x[j] * mask[j];
     }
-    return a->xd + (size_t)at.from * d;
 }
 
 static void lora_block(void *arg, int task, int thread)
 {
-    (void)thread;
     const struct lora_call *p = arg;
     const struct lora_args *a = &p->a;
     struct lora_part at = lora_part(p, task);
-    size_t ld, off = (size_t)at.member * a->stride, r = (size_t)a->rank;
-    const float *x = lora_input(p, at, true, &ld);
+    size_t ld = p->ld_x, off = (size_t)at.member * a->stride, r = (size_t)a->rank;
+    const float *x = p->x + (size_t)at.from * ld;
     float *h = a->h + (size_t)at.from * r;
+    if (cpu_drops(&a->drop)) {
+        float *xd = cpu_scratch_of(p->c, thread);
+        ld = (size_t)a->d_in;
+        lora_drop(p, at, xd, xd + LORA_ROWS * ld);
+        x = xd;
+    }
     cpu_gemm(false, true, at.n, a->rank, a->d_in, 1, x, ld, a->a + off, (size_t)a->d_in, 0, h, r);
     cpu_gemm(false, true, at.n, a->d_out, a->rank, a->scale, h, r, a->b + off, r, 1,
              p->y + (size_t)at.from * p->ld_y, p->ld_y);
@@ -177,46 +190,52 @@ static void lora_block(void *arg, int task, int thread)
 void cpu_lora(struct backend *b, const struct lora_args *a, float *y, size_t ld_y, const float *x,
               size_t ld_x)
 {
-    struct lora_call p = lora_call(a);
+    struct lora_call p = lora_call(b, a);
     p.y = y;
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    team_run(cpu_of(b)->team, lora_tasks(&p), lora_block, &p);
+    if (!cpu_drops(&a->drop) || cpu_scratch(p.c, (LORA_ROWS + 1) * (size_t)a->d_in))
+        team_run(p.c->team, lora_tasks(&p), lora_block, &p);
+}
+
+/* xd = x * mask and dx += mask * (gh A), with gh A in scratch. */
+CPU_KERNEL static void lora_drop_backward(const struct lora_call *p, struct lora_part at,
+                                          const float *gx, float *mask)
+{
+    size_t d = (size_t)p->a.d_in;
+    for (int i = 0; i < at.n; i++) {
+        size_t row = (size_t)(at.from + i);
+        const float *x = p->x + row * p->ld_x, *from = gx + (size_t)i * d;
+        float *xd = p->a.xd + row * d, *dx = p->dx + row * p->ld_x;
+        cpu_mask(mask, p->a.d_in, &p->a.drop, row, 0);
+#pragma omp simd
+        for (size_t j = 0; j < d; j++) {
+            xd[j] = x[j] * mask[j];
+            dx[j] += from[j] * mask[j];
+        }
+    }
 }
 
 static void lora_backward_block(void *arg, int task, int thread)
 {
     const struct lora_call *p = arg;
     const struct lora_args *a = &p->a;
-    (void)thread;
     struct lora_part at = lora_part(p, task);
-    size_t ld, off = (size_t)at.member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in;
+    size_t off = (size_t)at.member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in;
     float *gh = a->gh + (size_t)at.from * r;
+    bool drops = cpu_drops(&a->drop);
     cpu_gemm(false, false, at.n, a->rank, a->d_out, a->scale, p->dy + (size_t)at.from * p->ld_y, p->ld_y,
              a->b + off, r, 0, gh, r);
-    lora_input(p, at, true, &ld);
-    if (!p->dx)
-        return;
-    if (!cpu_drops(&a->drop)) {
+    float *gx = drops ? cpu_scratch_of(p->c, thread) : NULL, *mask = drops ? gx + LORA_ROWS * d : NULL;
+    if (p->dx && !drops)
         cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, r, a->a + off, d, 1,
                  p->dx + (size_t)at.from * p->ld_x, p->ld_x);
-        return;
-    }
-    for (int i = 0; i < at.n; i++) {
-        float part[8];
-        float *dx = p->dx + (size_t)(at.from + i) * p->ld_x;
-        for (int j = 0; j < a->d_in; j += 8) {
-            int n = cpu_min(8, a->d_in - j);
-            cpu_mask(part, n, &a->drop, at.from + i, (uint32_t)j);
-            for (int l = 0; l < n; l++) {
-                float sum = 0;
-                for (size_t k = 0; k < r; k++)
-                    sum += gh[(size_t)i * r + k] * a->a[off + k * d + (size_t)(j + l)];
-                dx[j + l] += part[l] * sum;
-            }
-        }
-    }
+    else if (p->dx) {
+        cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, r, a->a + off, d, 0, gx, d);
+        lora_drop_backward(p, at, gx, mask);
+    } else if (drops)
+        lora_drop(p, at, a->xd + (size_t)at.from * d, mask);
 }
 
 /* da and db of one member, COLS columns of its input or output at a time. */
@@ -232,12 +251,14 @@ static void lora_grad_block(void *arg, int task, int thread)
     at.n = lora_rows(p)[at.member + 1] - at.from;
     if (at.n == 0)
         return;
-    size_t ld, off = (size_t)at.member * a->stride, r = (size_t)a->rank;
+    size_t off = (size_t)at.member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in;
     if (block < in_blocks) {
         int col = block * COLS, cols = cpu_min(COLS, a->d_in - col);
-        const float *x = lora_input(p, at, false, &ld);
-        cpu_gemm(true, false, a->rank, cols, at.n, 1, a->gh + (size_t)at.from * r, r, x + col, ld, 1,
-                 a->da + off + col, (size_t)a->d_in);
+        const float *x = cpu_drops(&a->drop) ? a->xd : p->x;
+        size_t ld = cpu_drops(&a->drop) ? d : p->ld_x;
+        cpu_gemm(true, false, a->rank, cols, at.n, 1, a->gh + (size_t)at.from * r, r,
+                 x + (size_t)at.from * ld + (size_t)col, ld, 1,
+                 a->da + off + col, d);
         return;
     }
     int col = (block - in_blocks) * COLS, cols = cpu_min(COLS, a->d_out - col);
@@ -248,14 +269,15 @@ static void lora_grad_block(void *arg, int task, int thread)
 void cpu_lora_backward(struct backend *b, const struct lora_args *a, float *dx, const float *dy,
                        size_t ld_y, const float *x, size_t ld_x)
 {
-    struct lora_call p = lora_call(a);
+    struct lora_call p = lora_call(b, a);
     p.dx = dx;
     p.dy = dy;
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    struct team *team = cpu_of(b)->team;
     int per_member = cpu_blocks(a->d_in, COLS) + cpu_blocks(a->d_out, COLS);
-    team_run(team, lora_tasks(&p), lora_backward_block, &p);
-    team_run(team, p.a.n_members * per_member, lora_grad_block, &p);
+    if (cpu_drops(&a->drop) && !cpu_scratch(p.c, (LORA_ROWS + 1) * (size_t)a->d_in))
+        return;
+    team_run(p.c->team, lora_tasks(&p), lora_backward_block, &p);
+    team_run(p.c->team, p.a.n_members * per_member, lora_grad_block, &p);
 }

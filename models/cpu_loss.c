@@ -2,12 +2,15 @@
 #include <math.h>
 
 #include "models/cpu.h"
+#include "models/cpu_math.h"
 
-enum { LOSS_ROWS = 32, CHUNK_ROWS = 256, VOCAB_COLS = 256 };
+/* Logits of one task: about a megabyte, the size of a core's cache, but 32 to 128 rows. With dw, the
+ * gradients of CHUNK_ROWS rows of logits are kept until each VOCAB_COLS columns of dw are summed. */
+enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256 };
 
 struct loss_args {
     struct cpu *c;
-    int n, d, n_vocab;
+    int n, d, n_vocab, rows; /* rows of a task */
     const float *x, *w;
     const int32_t *label;
     const float *row_scale;
@@ -16,22 +19,31 @@ struct loss_args {
     int32_t *best;
 };
 
-/* In place: logits to d nll / d logits times scale. Returns nll. */
-static float loss_row(float *z, int n, int label, float scale)
+static int loss_rows(int n_vocab)
 {
-    float top = z[0], sum = 0, at = label >= 0 ? z[label] : 0;
-    for (int j = 1; j < n; j++)
-        top = fmaxf(top, z[j]);
+    int rows = TASK_VALUES / n_vocab / 16 * 16;
+    return rows < 32 ? 32 : cpu_min(rows, 128);
+}
+
+/* z [n] of one row: gives nll; with is_gradient z becomes scale * d nll / d z. */
+CPU_KERNEL static float loss_row(float *z, int n, int label, bool is_gradient, float scale)
+{
+    float top = z[0], sum = 0, at = z[label];
+#pragma omp simd reduction(max : top)
+    for (int j = 0; j < n; j++)
+        top = z[j] > top ? z[j] : top;
+#pragma omp simd reduction(+ : sum)
     for (int j = 0; j < n; j++) {
-        z[j] = expf(z[j] - top);
+        z[j] = cpu_exp(z[j] - top);
         sum += z[j];
     }
-    float factor = label >= 0 ? scale / sum : 0;
-    for (int j = 0; j < n; j++)
-        z[j] *= factor;
-    if (label < 0)
-        return 0;
-    z[label] -= scale;
+    if (is_gradient) {
+        float factor = scale / sum;
+#pragma omp simd
+        for (int j = 0; j < n; j++)
+            z[j] *= factor;
+        z[label] -= scale;
+    }
     return top + logf(sum) - at;
 }
 
@@ -39,13 +51,19 @@ static void loss_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
     size_t v = (size_t)p->n_vocab, d = (size_t)p->d;
-    int in_chunk = task * LOSS_ROWS, from = p->chunk_from + in_chunk;
-    int rows = cpu_min(LOSS_ROWS, p->chunk_n - in_chunk);
+    int in_chunk = task * p->rows, from = p->chunk_from + in_chunk;
+    int rows = cpu_min(p->rows, p->chunk_n - in_chunk);
+    bool is_gradient = p->dx || p->dw;
     float *z = p->dw ? p->c->shared + (size_t)in_chunk * v : cpu_scratch_of(p->c, thread);
     cpu_gemm(false, true, rows, p->n_vocab, p->d, 1, p->x + (size_t)from * d, d, p->w, d, 0, z, v);
-    for (int i = 0; i < rows; i++)
-        p->nll[from + i] = loss_row(z + (size_t)i * v, p->n_vocab, p->label[from + i],
-                                    p->row_scale ? p->row_scale[from + i] : 0);
+    for (int i = 0; i < rows; i++) {
+        float *row = z + (size_t)i * v;
+        int label = p->label[from + i];
+        p->nll[from + i] = label < 0 ? 0 : loss_row(row, p->n_vocab, label, is_gradient,
+                                                    is_gradient ? p->row_scale[from + i] : 0);
+        for (size_t j = 0; label < 0 && is_gradient && j < v; j++)
+            row[j] = 0;
+    }
     if (p->dx)
         cpu_gemm(false, false, rows, p->d, p->n_vocab, 1, z, v, p->w, d, 0, p->dx + (size_t)from * d, d);
 }
@@ -64,42 +82,63 @@ void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const float *x,
                    const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw)
 {
     struct cpu *c = cpu_of(b);
-    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .x = x, .w = w, .label = label,
-                          .row_scale = row_scale, .nll = nll, .dx = dx, .dw = dw};
-    int chunk = dw ? CHUNK_ROWS : n;
-    if (dw ? !cpu_shared(c, (size_t)CHUNK_ROWS * (size_t)n_vocab)
-           : !cpu_scratch(c, (size_t)LOSS_ROWS * (size_t)n_vocab))
+    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .rows = loss_rows(n_vocab), .x = x,
+                          .w = w, .label = label, .row_scale = row_scale, .nll = nll, .dx = dx, .dw = dw};
+    int chunk = n;
+    if (dw) {
+        chunk = CHUNK_ROWS;
+        p.rows = cpu_min(p.rows, 32);
+    }
+    if (dw ? !cpu_shared(c, (size_t)chunk * (size_t)n_vocab)
+           : !cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
         return;
     for (int from = 0; from < n; from += chunk) {
         p.chunk_from = from;
         p.chunk_n = cpu_min(chunk, n - from);
-        team_run(c->team, cpu_blocks(p.chunk_n, LOSS_ROWS), loss_block, &p);
+        team_run(c->team, cpu_blocks(p.chunk_n, p.rows), loss_block, &p);
         if (dw)
             team_run(c->team, cpu_blocks(n_vocab, VOCAB_COLS), loss_weight_block, &p);
     }
+}
+
+/* The lowest index of the largest: the largest of each block of 64 first, then its place in the best one. */
+CPU_KERNEL static int argmax_row(const float *z, int n)
+{
+    float top = -INFINITY;
+    int first = 0;
+    for (int j = 0; j < n; j += 64) {
+        int end = j + 64 < n ? j + 64 : n;
+        float here = -INFINITY;
+#pragma omp simd reduction(max : here)
+        for (int k = j; k < end; k++)
+            here = z[k] > here ? z[k] : here;
+        if (here > top) {
+            top = here;
+            first = j;
+        }
+    }
+    while (first < n - 1 && !(z[first] >= top))
+        first++;
+    return first;
 }
 
 static void argmax_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
     size_t v = (size_t)p->n_vocab, d = (size_t)p->d;
-    int from = task * LOSS_ROWS, rows = cpu_min(LOSS_ROWS, p->n - from);
+    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
     float *z = cpu_scratch_of(p->c, thread);
     cpu_gemm(false, true, rows, p->n_vocab, p->d, 1, p->x + (size_t)from * d, d, p->w, d, 0, z, v);
-    for (int i = 0; i < rows; i++) {
-        int best = 0;
-        for (int j = 1; j < p->n_vocab; j++)
-            if (z[(size_t)i * v + (size_t)j] > z[(size_t)i * v + (size_t)best])
-                best = j;
-        p->best[from + i] = best;
-    }
+    for (int i = 0; i < rows; i++)
+        p->best[from + i] = argmax_row(z + (size_t)i * v, p->n_vocab);
 }
 
 void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
                      int32_t *best)
 {
     struct cpu *c = cpu_of(b);
-    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .x = x, .w = w, .best = best};
-    if (cpu_scratch(c, (size_t)LOSS_ROWS * (size_t)n_vocab))
-        team_run(c->team, cpu_blocks(n, LOSS_ROWS), argmax_block, &p);
+    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .rows = 32, .x = x, .w = w,
+                          .best = best};
+    if (cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
+        team_run(c->team, cpu_blocks(n, p.rows), argmax_block, &p);
 }

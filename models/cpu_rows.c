@@ -1,0 +1,305 @@
+/* models/cpu_rows.c: element-wise operations and norms of the CPU backend; a task is ROWS rows. */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "models/cpu.h"
+#include "models/cpu_math.h"
+#include "models/dropout.h"
+
+enum { ROWS = 64, COLS = 16, MASK_BLOCKS = 16 };
+
+/* One struct for all; an operation uses what it needs. */
+struct rows_args {
+    struct cpu *c;
+    int n, d;
+    float *out, *sums;
+    const float *x, *w, *y, *rstd;
+    const int32_t *ids;
+    const struct dropout *drop;
+    float eps;
+};
+
+struct span {
+    size_t from, to;
+};
+
+static inline struct span rows_of(const struct rows_args *p, int task)
+{
+    return (struct span){(size_t)task * ROWS, (size_t)cpu_min(p->n, (task + 1) * ROWS)};
+}
+
+static void embed_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    for (size_t i = at.from; i < at.to; i++)
+        memcpy(p->out + i * d, p->w + (size_t)p->ids[i] * d, d * sizeof(float));
+}
+
+void cpu_embed(struct backend *b, int n, int d, float *out, const float *table, const int32_t *ids)
+{
+    struct rows_args p = {.n = n, .d = d, .out = out, .w = table, .ids = ids};
+    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), embed_block, &p);
+}
+
+/* A task owns columns, so that rows with the same id are added in their order. */
+static void embed_backward_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_args *p = arg;
+    size_t d = (size_t)p->d, from = (size_t)task * COLS;
+    int cols = cpu_min(COLS, p->d - task * COLS);
+    for (size_t i = 0; i < (size_t)p->n; i++) {
+        float *to = p->out + (size_t)p->ids[i] * d + from;
+        const float *dout = p->x + i * d + from;
+        for (int j = 0; j < cols; j++)
+            to[j] += dout[j];
+    }
+}
+
+void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const float *dout,
+                        const int32_t *ids)
+{
+    struct rows_args p = {.n = n, .d = d, .out = dtable, .x = dout, .ids = ids};
+    team_run(cpu_of(b)->team, cpu_blocks(d, COLS), embed_backward_block, &p);
+}
+
+CPU_KERNEL static void rms_norm_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    const float *w = p->w;
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *x = p->x + i * d;
+        float *out = p->out + i * d, sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t j = 0; j < d; j++)
+            sum += x[j] * x[j];
+        float rstd = 1 / sqrtf(sum / (float)p->d + p->eps);
+        p->sums[i] = rstd;
+#pragma omp simd
+        for (size_t j = 0; j < d; j++)
+            out[j] = x[j] * rstd * w[j];
+    }
+}
+
+void cpu_rms_norm(struct backend *b, int n, int d, float eps, float *out, float *rstd, const float *x,
+                  const float *w)
+{
+    struct rows_args p = {.n = n, .d = d, .out = out, .sums = rstd, .x = x, .w = w, .eps = eps};
+    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), rms_norm_block, &p);
+}
+
+/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)). Each task has its own sum of dw. */
+CPU_KERNEL static void rms_norm_backward_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    const float *w = p->w;
+    float *dw = p->sums ? p->sums + (size_t)task * d : NULL;
+    if (dw)
+        memset(dw, 0, d * sizeof(*dw));
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *x = p->x + i * d, *dout = p->y + i * d;
+        float *dx = p->out + i * d, rstd = p->rstd[i], sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t j = 0; j < d; j++)
+            sum += dout[j] * w[j] * x[j];
+        float k = sum / (float)p->d * rstd * rstd;
+#pragma omp simd
+        for (size_t j = 0; j < d; j++)
+            dx[j] += rstd * (dout[j] * w[j] - x[j] * k);
+        if (!dw)
+            continue;
+#pragma omp simd
+        for (size_t j = 0; j < d; j++)
+            dw[j] += dout[j] * x[j] * rstd;
+    }
+}
+
+void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const float *dout,
+                           const float *x, const float *w, const float *rstd)
+{
+    struct cpu *c = cpu_of(b);
+    size_t blocks = (size_t)cpu_blocks(n, ROWS);
+    if (dw && !cpu_shared(c, blocks * (size_t)d))
+        return;
+    struct rows_args p = {.n = n, .d = d, .out = dx, .sums = dw ? c->shared : NULL, .x = x, .w = w,
+                          .y = dout, .rstd = rstd};
+    team_run(c->team, (int)blocks, rms_norm_backward_block, &p);
+    for (size_t k = 0; dw && k < blocks; k++)
+        for (size_t j = 0; j < (size_t)d; j++)
+            dw[j] += c->shared[k * (size_t)d + j];
+}
+
+/* The words of MASK_BLOCKS Philox blocks, one block per lane. */
+CPU_KERNEL static void mask_words(uint32_t *restrict words, const struct dropout *drop, uint32_t owner,
+                                  uint32_t index, uint32_t col8)
+{
+    const uint64_t seed = drop->seed;
+    const uint32_t site = drop->site;
+    for (uint32_t l = 0; l < MASK_BLOCKS; l++) {
+        struct rng4 w = dropout_words(seed, site, owner, index, col8 + l);
+        words[4 * l] = w.v[0];
+        words[4 * l + 1] = w.v[1];
+        words[4 * l + 2] = w.v[2];
+        words[4 * l + 3] = w.v[3];
+    }
+}
+
+CPU_KERNEL static void mask_values(float *restrict mask, const uint32_t *restrict words,
+                                   uint32_t threshold, float scale)
+{
+    for (int l = 0; l < 4 * MASK_BLOCKS; l++) {
+        mask[2 * l] = (words[l] & 0xffffu) >= threshold ? scale : 0;
+        mask[2 * l + 1] = words[l] >> 16 >= threshold ? scale : 0;
+    }
+}
+
+void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
+{
+    enum { SPAN = 8 * MASK_BLOCKS };
+    uint32_t words[4 * MASK_BLOCKS], threshold = dropout_threshold(drop->p);
+    uint32_t owner = drop->row_owner[row], index = drop->row_index[row];
+    float part[SPAN], scale = dropout_scale(threshold);
+    for (int j = 0; j < n; j += SPAN) {
+        mask_words(words, drop, owner, index, (col + (uint32_t)j) / 8);
+        bool is_whole = n - j >= SPAN;
+        mask_values(is_whole ? mask + j : part, words, threshold, scale);
+        if (!is_whole)
+            memcpy(mask + j, part, (size_t)(n - j) * sizeof(float));
+    }
+}
+
+/* out = x * mask, or y + x * mask */
+CPU_KERNEL static void dropout_block(void *arg, int task, int thread)
+{
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    float *mask = cpu_scratch_of(p->c, thread);
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *x = p->x + i * d, *y = p->y ? p->y + i * d : NULL;
+        float *out = p->out + i * d;
+        cpu_mask(mask, p->d, p->drop, i, 0);
+        if (y) {
+#pragma omp simd
+            for (size_t j = 0; j < d; j++)
+                out[j] = y[j] + x[j] * mask[j];
+        } else {
+#pragma omp simd
+            for (size_t j = 0; j < d; j++)
+                out[j] = x[j] * mask[j];
+        }
+    }
+}
+
+CPU_KERNEL static void plain_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d, n = (at.to - at.from) * d;
+    const float *x = p->x + at.from * d;
+    float *out = p->out + at.from * d;
+    if (!p->y) {
+        memmove(out, x, n * sizeof(float));
+        return;
+    }
+#pragma omp simd
+    for (size_t j = 0; j < n; j++)
+        out[j] += x[j];
+}
+
+static void dropout_run(struct backend *b, struct rows_args *p)
+{
+    p->c = cpu_of(b);
+    if (!cpu_drops(p->drop))
+        team_run(p->c->team, cpu_blocks(p->n, ROWS), plain_block, p);
+    else if (cpu_scratch(p->c, (size_t)p->d))
+        team_run(p->c->team, cpu_blocks(p->n, ROWS), dropout_block, p);
+}
+
+void cpu_dropout(struct backend *b, int n, int d, float *out, const float *x,
+                 const struct dropout *drop)
+{
+    struct rows_args p = {.n = n, .d = d, .out = out, .x = x, .drop = drop};
+    dropout_run(b, &p);
+}
+
+void cpu_add_dropout(struct backend *b, int n, int d, float *x, const float *y,
+                     const struct dropout *drop)
+{
+    struct rows_args p = {.n = n, .d = d, .out = x, .x = y, .y = x, .drop = drop};
+    dropout_run(b, &p);
+}
+
+/* The row's mask, or ones written once by the caller. */
+static void geglu_mask(const struct rows_args *p, float *mask, size_t row)
+{
+    if (cpu_drops(p->drop))
+        cpu_mask(mask, p->d, p->drop, row, 0);
+    else if (row % ROWS == 0)
+        for (int j = 0; j < p->d; j++)
+            mask[j] = 1;
+}
+
+CPU_KERNEL static void geglu_block(void *arg, int task, int thread)
+{
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    float *mask = cpu_scratch_of(p->c, thread);
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *g = p->x + i * 2 * d, *u = g + d;
+        float *out = p->out + i * d;
+        geglu_mask(p, mask, i);
+#pragma omp simd
+        for (size_t j = 0; j < d; j++) {
+            float slope;
+            out[j] = g[j] * cpu_gelu_gate(g[j], &slope) * u[j] * mask[j];
+        }
+    }
+}
+
+void cpu_geglu(struct backend *b, int n, int d, float *out, const float *gu, const struct dropout *drop)
+{
+    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = out, .x = gu, .drop = drop};
+    if (cpu_scratch(p.c, (size_t)d))
+        team_run(p.c->team, cpu_blocks(n, ROWS), geglu_block, &p);
+}
+
+CPU_KERNEL static void geglu_backward_block(void *arg, int task, int thread)
+{
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    float *mask = cpu_scratch_of(p->c, thread);
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *g = p->x + i * 2 * d, *u = g + d, *dout = p->y + i * d;
+        float *dg = p->out + i * 2 * d, *du = dg + d;
+        geglu_mask(p, mask, i);
+#pragma omp simd
+        for (size_t j = 0; j < d; j++) {
+            float slope, s = cpu_gelu_gate(g[j], &slope), v = g[j], up = u[j];
+            float from = dout[j] * mask[j];
+            dg[j] = from * up * slope;
+            du[j] = from * v * s;
+        }
+    }
+}
+
+void cpu_geglu_backward(struct backend *b, int n, int d, float *dgu, const float *dout, const float *gu,
+                        const struct dropout *drop)
+{
+    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = dgu, .x = gu, .y = dout, .drop = drop};
+    if (cpu_scratch(p.c, (size_t)d))
+        team_run(p.c->team, cpu_blocks(n, ROWS), geglu_backward_block, &p);
+}

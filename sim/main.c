@@ -15,6 +15,8 @@ static const struct command {
     {"run", "simulate a scenario and train for real; writes its output folder", cmd_run},
     {"check", "check a scenario; print it resolved, with paths, J/bit and closed-form times",
      cmd_check},
+    {"pretrain", "make the built-in model from nothing, or probe what LoRA can teach one",
+     cmd_pretrain},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "tests/test.h"
 
@@ -93,6 +94,12 @@ static void no_two_tasks_at_a_time_have_one_thread_number(void)
     team_close(t);
 }
 
+static void nap(long ns)
+{
+    const struct timespec t = {.tv_nsec = ns};
+    nanosleep(&t, NULL);
+}
+
 /* Tasks that end only when all four have begun. */
 static void meet(void *arg, int task, int thread)
 {
@@ -101,7 +108,7 @@ static void meet(void *arg, int task, int thread)
     (void)thread;
     atomic_fetch_add(&s->n_arrived, 1);
     while (atomic_load(&s->n_arrived) < 4)
-        usleep(10);
+        nap(10000);
 }
 
 static void all_threads_take_part(void)
@@ -110,7 +117,7 @@ static void all_threads_take_part(void)
     struct threads_seen s = {0};
     team_run(t, 4, meet, &s);
     CHECK_INT(atomic_load(&s.n_arrived), 4);
-    usleep(20000); /* helpers are asleep by now */
+    nap(20000000); /* helpers are asleep by now */
     atomic_store(&s.n_arrived, 0);
     team_run(t, 4, meet, &s);
     CHECK_INT(atomic_load(&s.n_arrived), 4);

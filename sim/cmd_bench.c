@@ -30,13 +30,15 @@ enum { N_CASES = sizeof(CASES) / sizeof(CASES[0]) };
 enum { MAX_REPEATS = BENCH_MAX_REPEATS };
 
 /* A cell of 50 clients shares its air; devices differ, so compute times do too. */
-static const char *const SCENARIO =
-    "{ \"network\": { \"topology\": \"lte\", \"cell\": { \"clients\": 50, \"down\": \"150Mbps\", "
-    "\"up\": \"50Mbps\" }, \"server\": { \"down\": \"100Gbps\", \"up\": \"100Gbps\" } },\n"
-    "  \"clients\": { \"count\": %d, \"groups\": [ { \"name\": \"orin\", \"share\": 0.5, \"device\": "
-    "\"agx-orin-64gb\" }, { \"name\": \"a100\", \"share\": 0.5, \"device\": \"a100-80gb\" } ] },\n"
-    "  \"model\": { \"costs_of\": \"flan-t5-small\", \"train\": \"none\" },\n"
-    "  \"federation\": { \"rounds\": %d, \"clients_per_round\": %d } }\n";
+#define SCENARIO                                                                                   \
+    "{ \"network\": { \"topology\": \"lte\", \"cell\": { \"clients\": 50, \"down\": \"150Mbps\", " \
+    "\"up\": \"50Mbps\" }, \"server\": { \"down\": \"100Gbps\", \"up\": \"100Gbps\" } },\n"        \
+    "  \"clients\": { \"count\": %d, \"groups\": [ { \"name\": \"orin\", \"share\": 0.5, "         \
+    "\"device\": "                                                                                 \
+    "\"agx-orin-64gb\" }, { \"name\": \"a100\", \"share\": 0.5, \"device\": \"a100-80gb\" } ] "    \
+    "},\n"                                                                                         \
+    "  \"model\": { \"costs_of\": \"flan-t5-small\", \"train\": \"none\" },\n"                     \
+    "  \"federation\": { \"rounds\": %d, \"clients_per_round\": %d } }\n"
 
 static enum err_code run_case(const struct network_case *c, struct run_performance *out,
                               struct err *e)
@@ -138,11 +140,12 @@ static enum err_code bench_train(int workers, int repeats, bool as_json, struct 
                r.median_s, r.min_s, r.max_s, r.n_tokens, r.n_bytes, workers);
         return OK;
     }
-    printf("one round of %d clients x %d steps x mini-batch %d, T5 of width %d with %d + %d layers, "
-           "rank %d\n%zu tokens, %d worker%s, %.0f MiB\n",
-           spec.n_clients, spec.local_steps, spec.batch, spec.config.d_model, spec.config.n_enc,
-           spec.config.n_dec, spec.lora.rank, r.n_tokens, workers, workers == 1 ? "" : "s",
-           (double)r.n_bytes / 1048576.0);
+    printf(
+        "one round of %d clients x %d steps x mini-batch %d, T5 of width %d with %d + %d layers, "
+        "rank %d\n%zu tokens, %d worker%s, %.0f MiB\n",
+        spec.n_clients, spec.local_steps, spec.batch, spec.config.d_model, spec.config.n_enc,
+        spec.config.n_dec, spec.lora.rank, r.n_tokens, workers, workers == 1 ? "" : "s",
+        (double)r.n_bytes / 1048576.0);
     printf("median %.3f s (min %.3f, max %.3f), %.0f tokens/s\n", r.median_s, r.min_s, r.max_s,
            (double)r.n_tokens / r.median_s);
     return OK;

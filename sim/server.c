@@ -7,6 +7,8 @@
 #include "sim/base/mem.h"
 #include "sim/pick.h"
 
+#define NONE ((double)NAN) /* no such value: an empty cell */
+
 enum server_state_of { SERVER_IDLE, SERVER_COHORT, SERVER_OVER };
 
 enum { NO_TICKET = -1, MAX_WAITING = 3 }; /* evaluations that records wait for */
@@ -222,13 +224,13 @@ static enum err_code account_round(struct server *s, size_t n_arrived, struct ro
                                .duration_s = end_s - s->start_s,
                                .selected = (int64_t)s->cohort.n,
                                .arrived = (int64_t)n_arrived,
-                               .train_loss = NAN,
-                               .eval_loss = NAN,
-                               .rouge1 = NAN,
-                               .rouge2 = NAN,
-                               .rougeL = NAN,
-                               .rougeLsum = NAN,
-                               .fact_recall = NAN};
+                               .train_loss = NONE,
+                               .eval_loss = NONE,
+                               .rouge1 = NONE,
+                               .rouge2 = NONE,
+                               .rougeL = NONE,
+                               .rougeLsum = NONE,
+                               .fact_recall = NONE};
     enum err_code code = OK;
     for (size_t i = 0; i < s->cohort.n && !code; i++)
         code = put_client(s, &s->cohort.member[i], end_s, r, joules, e);
@@ -330,11 +332,11 @@ static void begin_summary(struct summary_record *t, const struct server_parts *p
         .clients_per_round = (int64_t)sc->federation.clients_per_round,
         .payload_down_bytes = (int64_t)p->costs->payload_bytes[NET_DOWN],
         .payload_up_bytes = (int64_t)p->costs->payload_bytes[NET_UP],
-        .first_eval_loss = NAN, .last_eval_loss = NAN, .best_eval_loss = NAN,
+        .first_eval_loss = NONE, .last_eval_loss = NONE, .best_eval_loss = NONE,
         .best_eval_round = -1,
-        .first_rouge1 = NAN, .last_rouge1 = NAN, .first_rouge2 = NAN, .last_rouge2 = NAN,
-        .first_rougeL = NAN, .last_rougeL = NAN, .first_rougeLsum = NAN, .last_rougeLsum = NAN,
-        .first_fact_recall = NAN, .last_fact_recall = NAN, .last_train_loss = NAN};
+        .first_rouge1 = NONE, .last_rouge1 = NONE, .first_rouge2 = NONE, .last_rouge2 = NONE,
+        .first_rougeL = NONE, .last_rougeL = NONE, .first_rougeLsum = NONE, .last_rougeLsum = NONE,
+        .first_fact_recall = NONE, .last_fact_recall = NONE, .last_train_loss = NONE};
 }
 
 enum err_code server_open(struct server **out, const struct server_parts *parts, struct err *e)
@@ -346,7 +348,7 @@ enum err_code server_open(struct server **out, const struct server_parts *parts,
     struct server *s = memory;
     const struct scenario *sc = parts->scenario;
     s->p = *parts;
-    s->last_loss = NAN;
+    s->last_loss = NONE;
     s->cohort = (struct cohort){.scenario = sc,
                                 .network = parts->network,
                                 .costs = parts->costs,
@@ -379,7 +381,7 @@ void server_close(struct server *s)
 
 static double mean(double sum, int64_t n)
 {
-    return n ? sum / (double)n : (double)NAN;
+    return n ? sum / (double)n : NONE;
 }
 
 static void end_summary(struct server *s)
@@ -400,8 +402,8 @@ static void end_summary(struct server *s)
 
 enum err_code server_run(struct server *s, struct err *e)
 {
-    struct round_record before = {.eval_loss = NAN, .rouge1 = NAN, .rouge2 = NAN, .rougeL = NAN,
-                                  .rougeLsum = NAN, .fact_recall = NAN, .train_loss = NAN};
+    struct round_record before = {.eval_loss = NONE, .rouge1 = NONE, .rouge2 = NONE, .rougeL = NONE,
+                                  .rougeLsum = NONE, .fact_recall = NONE, .train_loss = NONE};
     enum err_code code = OK;
     if (s->p.learner && s->p.scenario->evaluate.every)
         code = queue(s, &before, true, &s->err);

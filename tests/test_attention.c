@@ -13,7 +13,7 @@ static void reference_row(const struct reference *r, int s, int i, int head)
 {
     const struct attn_args *a = r->a;
     int pos = (a->q_pos ? a->q_pos[s] : 0) + i, row = a->q_start[s] + i;
-    double p[700], top = -INFINITY, sum = 0;
+    double p[700], top = -HUGE_VAL, sum = 0;
     int n = a->k_len[s];
     for (int j = 0; j < n; j++) {
         int key = a->k_start[s] + j;
@@ -24,7 +24,7 @@ static void reference_row(const struct reference *r, int s, int i, int head)
             p[j] += r->bias[t5_bucket(j - pos, a->is_bidirectional, a->n_buckets, a->max_distance) *
                                 a->n_heads + head];
         if (a->is_causal && j > pos)
-            p[j] = -INFINITY;
+            p[j] = -HUGE_VAL;
         top = fmax(top, p[j]);
     }
     for (int j = 0; j < n; j++)

@@ -225,7 +225,7 @@ static double head_loss_of(void *ctx)
     struct reference *r = ctx;
     double loss = 0;
     for (int i = 0; i < r->n; i++) {
-        double top = -INFINITY, sum = 0, *z = r->out;
+        double top = -HUGE_VAL, sum = 0, *z = r->out;
         for (int v = 0; v < r->m; v++) {
             z[v] = 0;
             for (int j = 0; j < r->d; j++)

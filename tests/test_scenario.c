@@ -117,9 +117,9 @@ static void every_key_of_the_design_is_read(void)
     CHECK_NEAR(s->federation.deadline_s, 120, 0);
     CHECK_INT(s->federation.local.local_steps, 4);
     CHECK_INT(s->federation.local.optimizer, LOCAL_ADAMW);
-    CHECK_NEAR(s->federation.local.beta1, 0.8f, 0);
-    CHECK_NEAR(s->federation.local.beta2, 0.999f, 0);
-    CHECK_NEAR(s->federation.local.dropout, 0.2f, 0);
+    CHECK_TRUE(s->federation.local.beta1 == 0.8f);
+    CHECK_TRUE(s->federation.local.beta2 == 0.999f);
+    CHECK_TRUE(s->federation.local.dropout == 0.2f);
     CHECK_NEAR(s->federation.server.momentum, 0.9, 0);
     CHECK_NEAR(scenario_payload_bytes(s, &s->model.costs, NET_DOWN), 2750000, 0);
     CHECK_NEAR(scenario_payload_bytes(s, &s->model.costs, NET_UP), 1, 0);

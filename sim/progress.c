@@ -20,7 +20,7 @@ void progress_time(char out[32], double seconds)
     else if (seconds < 120)
         snprintf(out, 32, "%.0f s", seconds);
     else if (seconds < 2 * 3600)
-        snprintf(out, 32, "%.0f min", seconds / 60);
+        snprintf(out, 32, "%.1f min", seconds / 60);
     else if (seconds < 2 * 86400)
         snprintf(out, 32, "%.1f h", seconds / 3600);
     else

@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE /* usleep */
 #include "models/team.h"
 
 #include <pthread.h>

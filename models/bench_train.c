@@ -132,13 +132,14 @@ static enum err_code run_on(const struct t5 *model, const struct bench_cohort *b
     struct sample *samples = random_samples(&a, b, n_samples, &out->n_tokens);
     float *in = ARENA_NEW(&a, float, layout.size);
     lora_init(&layout, b->seed, in);
-    struct train_job job = {.n_members = b->n_clients,
-                            .member = make_members(&a, b, samples),
-                            .hyper = {.local_steps = b->local_steps, .lr = 1, .dropout = b->dropout},
-                            .seed = b->seed,
-                            .adapter_in = in,
-                            .adapter_out = ARENA_NEW(&a, float, n * layout.size),
-                            .loss = ARENA_NEW(&a, double, n)};
+    struct train_job job = {
+        .n_members = b->n_clients,
+        .member = make_members(&a, b, samples),
+        .hyper = {.local_steps = b->local_steps, .lr = 1, .dropout = b->dropout},
+        .seed = b->seed,
+        .adapter_in = in,
+        .adapter_out = ARENA_NEW(&a, float, n *layout.size),
+        .loss = ARENA_NEW(&a, double, n)};
     struct train_limits limits = {.max_members = b->n_clients,
                                   .max_batch = b->batch,
                                   .max_input = b->input_to,

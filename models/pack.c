@@ -17,7 +17,8 @@ static void *take(struct cut *c, size_t n)
     return p;
 }
 
-static void side_init(struct pack_side *s, struct cut *c, int max_members, int max_seqs, size_t rows)
+static void side_init(struct pack_side *s, struct cut *c, int max_members, int max_seqs,
+                      size_t rows)
 {
     s->start = take(c, (size_t)max_seqs);
     s->len = take(c, (size_t)max_seqs);
@@ -27,10 +28,11 @@ static void side_init(struct pack_side *s, struct cut *c, int max_members, int m
     s->index = take(c, rows);
 }
 
-enum err_code pack_open(struct pack **out, int max_members, int max_seqs, size_t max_in, size_t max_out,
-                        struct err *e)
+enum err_code pack_open(struct pack **out, int max_members, int max_seqs, size_t max_in,
+                        size_t max_out, struct err *e)
 {
-    _Static_assert(sizeof(float) == 4 && sizeof(int32_t) == 4, "every array holds words of 4 bytes");
+    _Static_assert(sizeof(float) == 4 && sizeof(int32_t) == 4,
+                   "every array holds words of 4 bytes");
     CHECK(max_members >= 1 && max_seqs >= 1 && max_in >= 1);
     if (max_in > INT32_MAX || max_out > INT32_MAX)
         return err_set(e, ERR_LIMIT, "a pass of %zu input and %zu target tokens: at most %d each",
@@ -93,7 +95,8 @@ static void add_rows(struct pack *p, struct pack_side *s, int n)
         s->max_len = n;
 }
 
-bool pack_add(struct pack *p, const int32_t *input, int n_input, const int32_t *target, int n_target)
+bool pack_add(struct pack *p, const int32_t *input, int n_input, const int32_t *target,
+              int n_target)
 {
     CHECK(p->n_members > 0 && n_input >= 1 && n_target >= 0);
     if (p->n_seqs >= p->max_seqs || (size_t)n_input > p->max_in - (size_t)p->in.n_rows ||

@@ -36,8 +36,8 @@ static void write_config(struct json_out *o, const struct lora_spec *s, const ch
 }
 
 /* Item 2 i is A of site i, 2 i + 1 its B. */
-static void site_item(const struct lora_layout *l, const struct t5_config *c, int i, struct arena *a,
-                      struct weights_item out[2])
+static void site_item(const struct lora_layout *l, const struct t5_config *c, int i,
+                      struct arena *a, struct weights_item out[2])
 {
     const struct lora_site *s = &l->site[i];
     char *name[2];
@@ -83,10 +83,20 @@ enum err_code peft_save(const char *folder, const struct t5_config *c, const str
 /* What PEFT can do and we cannot: these keys must be absent, null, false or empty. */
 static enum err_code refuse_variants(struct json root, struct err *e)
 {
-    static const char *const off[] = {
-        "use_dora",       "use_rslora",      "fan_in_fan_out",    "lora_bias",      "rank_pattern",
-        "alpha_pattern",  "modules_to_save", "layers_to_transform", "exclude_modules", "use_qalora",
-        "layer_replication", "megatron_config", "trainable_token_indices", "target_parameters"};
+    static const char *const off[] = {"use_dora",
+                                      "use_rslora",
+                                      "fan_in_fan_out",
+                                      "lora_bias",
+                                      "rank_pattern",
+                                      "alpha_pattern",
+                                      "modules_to_save",
+                                      "layers_to_transform",
+                                      "exclude_modules",
+                                      "use_qalora",
+                                      "layer_replication",
+                                      "megatron_config",
+                                      "trainable_token_indices",
+                                      "target_parameters"};
     for (size_t i = 0; i < sizeof(off) / sizeof(off[0]); i++) {
         struct json v;
         bool is_on = false;
@@ -112,8 +122,8 @@ static enum err_code read_targets(struct json root, unsigned *out, struct err *e
     enum err_code code = json_array(root, "target_modules", &list, e);
     for (size_t i = 0; !code && i < json_count(list); i++) {
         size_t which;
-        code = json_choice(json_at(list, i), NULL, lora_target_names(), N_LORA_TARGETS, NULL, &which,
-                           e);
+        code = json_choice(json_at(list, i), NULL, lora_target_names(), N_LORA_TARGETS, NULL,
+                           &which, e);
         if (!code)
             *out |= 1u << which;
     }

@@ -1,8 +1,8 @@
 #include "models/t5_work.h"
 
-/* Gradients run from the head down. dx[stack] is the gradient of the residual stream, which every part
- * adds to. Frozen weights get no gradient, unless the work is T5_FULL; in the lowest layer of a stack
- * nothing below its adapters is computed either. */
+/* Gradients run from the head down. dx[stack] is the gradient of the residual stream, which every
+ * part adds to. Frozen weights get no gradient, unless the work is T5_FULL; in the lowest layer of
+ * a stack nothing below its adapters is computed either. */
 
 /* What a part needs: its layer, its rows, and the gradient of its residual stream. */
 struct part {
@@ -23,14 +23,16 @@ static const float *branch_gradient(const struct t5_run *r, const struct part *p
 }
 
 /* Through y = x W^T: dx written (NULL: not wanted), dW added to where weights are trained. */
-static void linear_down(const struct t5_run *r, const struct t5_side *rows, int in, int out, float *dx,
-                        const float *dy, size_t ld_y, const float *x, size_t at)
+static void linear_down(const struct t5_run *r, const struct t5_side *rows, int in, int out,
+                        float *dx, const float *dy, size_t ld_y, const float *x, size_t at)
 {
     const struct t5_work *w = r->w;
     if (dx)
-        w->ops->linear_backward(w->b, rows->n, in, out, dx, (size_t)in, dy, ld_y, t5_w(w, at), false);
+        w->ops->linear_backward(w->b, rows->n, in, out, dx, (size_t)in, dy, ld_y, t5_w(w, at),
+                                false);
     if (w->dw)
-        w->ops->linear_backward_weight(w->b, rows->n, in, out, t5_dw(w, at), dy, ld_y, x, (size_t)in);
+        w->ops->linear_backward_weight(w->b, rows->n, in, out, t5_dw(w, at), dy, ld_y, x,
+                                       (size_t)in);
 }
 
 static void feed_forward_down(const struct t5_run *r, const struct part *p)
@@ -107,7 +109,8 @@ static void self_attention_down(const struct t5_run *r, const struct part *p, bo
     a.dbias_table = t5_dw(w, w->model->stack[p->layer >= c->n_enc].bias);
     w->ops->attention_backward(w->b, &a);
     if (is_wanted)
-        w->ops->rms_norm(w->b, p->n, d, c->eps, w->norm, k->rstd_self, k->x, t5_w(w, at->norm_self));
+        w->ops->rms_norm(w->b, p->n, d, c->eps, w->norm, k->rstd_self, k->x,
+                         t5_w(w, at->norm_self));
     float *d_norm = is_lowest ? NULL : w->d_norm;
     linear_down(r, p->rows, d, 3 * inner, d_norm, w->d_wide, ld, w->norm, at->q);
     t5_adapt_backward(r, p->layer, LORA_AT_Q, p->rows, d_norm, a.dq, ld, w->norm, ld_x);
@@ -134,7 +137,8 @@ static void cross_keys_down(const struct t5_run *r, int layer, const float *dkv)
         w->ops->linear_backward_weight(w->b, in->n, d, 2 * inner, t5_dw(w, at->ck), dkv, ld,
                                        w->out[0], (size_t)d);
     t5_adapt_backward(r, layer, LORA_AT_CK, in, w->d_enc_out, dkv, ld, w->out[0], (size_t)d);
-    t5_adapt_backward(r, layer, LORA_AT_CV, in, w->d_enc_out, dkv + inner, ld, w->out[0], (size_t)d);
+    t5_adapt_backward(r, layer, LORA_AT_CV, in, w->d_enc_out, dkv + inner, ld, w->out[0],
+                      (size_t)d);
 }
 
 static void cross_attention_down(const struct t5_run *r, const struct part *p)

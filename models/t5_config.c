@@ -38,7 +38,8 @@ enum err_code t5_config_named(struct t5_config *out, const char *name, struct er
                    name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
-/* The integer fields of config.json, with their limits: one table for reading, checking and writing. */
+/* The integer fields of config.json, with their limits: one table for reading, checking and
+ * writing. */
 struct field {
     const char *key;
     size_t at;
@@ -85,18 +86,22 @@ enum err_code t5_config_check(const struct t5_config *c, struct err *e)
             return err_set(e, ERR_INPUT, "%s: expected %d..%d, got %d", f->key, f->lo, f->hi, v);
     }
     if (c->n_buckets % 4)
-        return err_set(e, ERR_INPUT, "relative_attention_num_buckets: expected a multiple of 4, got %d",
+        return err_set(e, ERR_INPUT,
+                       "relative_attention_num_buckets: expected a multiple of 4, got %d",
                        c->n_buckets);
     if (c->max_distance <= c->n_buckets / 2)
-        return err_set(e, ERR_INPUT,
-                       "relative_attention_max_distance: expected more than half of the %d buckets, got %d",
-                       c->n_buckets, c->max_distance);
+        return err_set(
+            e, ERR_INPUT,
+            "relative_attention_max_distance: expected more than half of the %d buckets, got %d",
+            c->n_buckets, c->max_distance);
     if (c->pad_id >= c->vocab || c->eos_id >= c->vocab || c->start_id >= c->vocab)
-        return err_set(e, ERR_INPUT,
-                       "pad, eos and decoder start: expected ids below vocab_size %d, got %d, %d, %d",
-                       c->vocab, c->pad_id, c->eos_id, c->start_id);
+        return err_set(
+            e, ERR_INPUT,
+            "pad, eos and decoder start: expected ids below vocab_size %d, got %d, %d, %d",
+            c->vocab, c->pad_id, c->eos_id, c->start_id);
     if (!(c->eps > 0 && c->eps < 1))
-        return err_set(e, ERR_INPUT, "layer_norm_epsilon: expected more than 0, less than 1, got %g",
+        return err_set(e, ERR_INPUT,
+                       "layer_norm_epsilon: expected more than 0, less than 1, got %g",
                        (double)c->eps);
     if (!(c->dropout >= 0 && c->dropout < 1))
         return err_set(e, ERR_INPUT, "dropout_rate: expected 0 to less than 1, got %g",
@@ -119,12 +124,13 @@ static enum err_code read_kind(struct json root, struct err *e)
     if (code)
         return code;
     if (strcmp(act, "gated-gelu") != 0)
-        return json_fail(root, "feed_forward_proj", e, "expected \"gated-gelu\" (T5 v1.1), got \"%s\"",
-                         act);
+        return json_fail(root, "feed_forward_proj", e,
+                         "expected \"gated-gelu\" (T5 v1.1), got \"%s\"", act);
     /* Absent means tied, as in Hugging Face's defaults. */
     if (!json_has(root, "tie_word_embeddings"))
-        return json_fail(root, "tie_word_embeddings", e,
-                         "expected false (T5 v1.1 has a head of its own), got nothing, which means true");
+        return json_fail(
+            root, "tie_word_embeddings", e,
+            "expected false (T5 v1.1 has a head of its own), got nothing, which means true");
     code = json_bool(root, "tie_word_embeddings", &no, &is_tied, e);
     if (!code && is_tied)
         return json_fail(root, "tie_word_embeddings", e,
@@ -211,7 +217,7 @@ int t5_inner(const struct t5_config *c)
 size_t t5_parameters(const struct t5_config *c)
 {
     size_t d = (size_t)c->d_model, inner = (size_t)t5_inner(c), ff = (size_t)c->d_ff;
-    size_t attention = 4 * d * inner + d, feed = 3 * d * ff + d; /* with the norm before each */
+    size_t attention = 4 * d * inner + d, feed = 3 * d * ff + d;  /* with the norm before each */
     size_t stack = (size_t)c->n_buckets * (size_t)c->n_heads + d; /* position bias, final norm */
     return 2 * (size_t)c->vocab * d + (size_t)c->n_enc * (attention + feed) +
            (size_t)c->n_dec * (2 * attention + feed) + 2 * stack;

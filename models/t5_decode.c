@@ -6,7 +6,8 @@
 /* --- whole passes --- */
 
 /* Sums over each sequence of the rows' losses. */
-static enum err_code collect_nll(struct t5_work *w, const struct pack *p, double *nll, struct err *e)
+static enum err_code collect_nll(struct t5_work *w, const struct pack *p, double *nll,
+                                 struct err *e)
 {
     w->ops->get(w->b, w->host_nll, w->nll, (size_t)p->out.n_rows * sizeof(float));
     enum err_code code = w->ops->sync(w->b, e);
@@ -81,17 +82,17 @@ enum err_code t5_logits(struct t5_work *w, float *out, struct err *e)
 
 /* --- greedy decoding --- */
 
-/* Sequences that still grow stand in slots 0 .. n_active - 1; slot s of a layer's cache holds q k v of every
- * position so far. All are at the same position. */
+/* Sequences that still grow stand in slots 0 .. n_active - 1; slot s of a layer's cache holds q k v
+ * of every position so far. All are at the same position. */
 struct greedy {
     const struct t5_run *r;
-    struct t5_side rows;           /* one row per slot */
+    struct t5_side rows; /* one row per slot */
     int position, n_active, max_new;
-    int32_t *seq;                  /* [slot] which sequence */
-    int32_t *row, *one;            /* [slot] 0, 1, 2, .. and 1, 1, 1, .. */
-    int32_t *in_start, *in_len;    /* [slot] the sequence's encoder rows */
+    int32_t *seq;                        /* [slot] which sequence */
+    int32_t *row, *one;                  /* [slot] 0, 1, 2, .. and 1, 1, 1, .. */
+    int32_t *in_start, *in_len;          /* [slot] the sequence's encoder rows */
     int32_t *self_start, *self_len, *at; /* [slot] rows in the cache; position */
-    int32_t *token;                /* [slot] */
+    int32_t *token;                      /* [slot] */
 };
 
 enum { GREEDY_TABLES = 9 };
@@ -194,8 +195,9 @@ static void greedy_init(struct greedy *g, const struct t5_run *r, int max_new)
     size_t cap = (size_t)w->limits.max_seqs;
     int32_t *at = w->host_ids;
     *g = (struct greedy){.r = r, .max_new = max_new, .n_active = in->n_seqs};
-    int32_t **table[GREEDY_TABLES] = {&g->seq,        &g->row,      &g->one, &g->in_start, &g->in_len,
-                                      &g->self_start, &g->self_len, &g->at,  &g->token};
+    int32_t **table[GREEDY_TABLES] = {&g->seq,      &g->row,    &g->one,
+                                      &g->in_start, &g->in_len, &g->self_start,
+                                      &g->self_len, &g->at,     &g->token};
     for (int i = 0; i < GREEDY_TABLES; i++, at += cap)
         *table[i] = at;
     for (int s = 0; s < in->n_seqs; s++) {

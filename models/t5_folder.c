@@ -39,8 +39,8 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e)
     }
     const char *name = weights + sizeof(prefix) - 1, *home = getenv("VERYEDGE_HOME");
     if (!*name || strchr(name, '/') || strlen(name) > 64 || strcmp(name, "..") == 0)
-        return err_set(e, ERR_INPUT, "expected a built-in model such as builtin:tiny, got \"%.80s\"",
-                       weights);
+        return err_set(e, ERR_INPUT,
+                       "expected a built-in model such as builtin:tiny, got \"%.80s\"", weights);
     program_folder(program);
     if (home && *home)
         snprintf(place[0], sizeof(place[0]), "%s/models/%s", home, name);
@@ -52,6 +52,6 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e)
             return OK;
         }
     }
-    return err_set(e, ERR_INPUT, "no built-in model \"%s\": looked in %s%s%s and %s", name, place[0],
-                   place[0][0] ? ", " : "", place[1], place[2]);
+    return err_set(e, ERR_INPUT, "no built-in model \"%s\": looked in %s%s%s and %s", name,
+                   place[0], place[0][0] ? ", " : "", place[1], place[2]);
 }

@@ -12,8 +12,9 @@ static uint32_t rotate(uint32_t x, int n)
     return x >> n | x << (32 - n);
 }
 
-/* The first 32 bits of the fractional parts of the square (root 2) or cube roots of the first primes, by
- * whole-number search, so that no table needs to be trusted: floor(p^(1/root) * 2^32) mod 2^32. */
+/* The first 32 bits of the fractional parts of the square (root 2) or cube roots of the first
+ * primes, by whole-number search, so that no table needs to be trusted: floor(p^(1/root) * 2^32)
+ * mod 2^32. */
 static uint32_t root_bits(unsigned prime, int root)
 {
     long double x = root == 2 ? sqrtl((long double)prime) : cbrtl((long double)prime);

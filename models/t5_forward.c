@@ -3,8 +3,8 @@
 /* --- parts of a layer --- */
 
 /* next = x + dropout(branch) */
-static void residual(const struct t5_run *r, int n, float *next, const float *x, const float *branch,
-                     const struct dropout *drop)
+static void residual(const struct t5_run *r, int n, float *next, const float *x,
+                     const float *branch, const struct dropout *drop)
 {
     const struct t5_work *w = r->w;
     int d = w->model->config.d_model;
@@ -70,7 +70,8 @@ struct attn_args t5_cross_args(const struct t5_run *r, int layer)
     return a;
 }
 
-void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, float *qkv, size_t ld)
+void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, float *qkv,
+                  size_t ld)
 {
     const struct t5_work *w = r->w;
     const struct t5_config *c = &w->model->config;
@@ -94,8 +95,8 @@ void t5_cross_keys(const struct t5_run *r, int layer)
     size_t ld = 2 * (size_t)inner;
     float *ckv = w->kept[layer].ckv;
     const float *x = w->out[0];
-    w->ops->linear(w->b, in->n, d, 2 * inner, ckv, ld, x, (size_t)d, t5_w(w, t5_layer(w, layer)->ck),
-                   false);
+    w->ops->linear(w->b, in->n, d, 2 * inner, ckv, ld, x, (size_t)d,
+                   t5_w(w, t5_layer(w, layer)->ck), false);
     t5_adapt(r, layer, LORA_AT_CK, in, ckv, ld, x, (size_t)d);
     t5_adapt(r, layer, LORA_AT_CV, in, ckv + inner, ld, x, (size_t)d);
 }
@@ -185,7 +186,8 @@ static float *after(const struct t5_work *w, int layer)
     return w->kept[layer + 1].x;
 }
 
-static void self_attention(const struct t5_run *r, int layer, const struct t5_side *rows, float *next)
+static void self_attention(const struct t5_run *r, int layer, const struct t5_side *rows,
+                           float *next)
 {
     const struct t5_work *w = r->w;
     struct attn_args a = t5_self_args(r, layer);

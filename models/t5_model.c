@@ -25,7 +25,8 @@ static size_t add(struct t5 *m, bool is_joined, const char *name, size_t rows, s
     return t->at;
 }
 
-static void add_attention(struct t5 *m, const char *prefix, size_t *q, size_t *k, size_t *v, size_t *o)
+static void add_attention(struct t5 *m, const char *prefix, size_t *q, size_t *k, size_t *v,
+                          size_t *o)
 {
     size_t d = (size_t)m->config.d_model, inner = (size_t)t5_inner(&m->config);
     bool is_cross = strstr(prefix, "EncDec") != NULL;
@@ -63,10 +64,11 @@ static void add_stack(struct t5 *m, int which, const char *name)
     s->layer = ARENA_NEW(&m->arena, struct t5_layer_at, (size_t)s->n_layers);
     for (int i = 0; i < s->n_layers; i++)
         add_layer(m, &s->layer[i], name, i);
-    s->bias = add(m, false,
-                  arena_printf(&m->arena,
-                               "%s.block.0.layer.0.SelfAttention.relative_attention_bias.weight", name),
-                  (size_t)c->n_buckets, (size_t)c->n_heads);
+    s->bias =
+        add(m, false,
+            arena_printf(&m->arena,
+                         "%s.block.0.layer.0.SelfAttention.relative_attention_bias.weight", name),
+            (size_t)c->n_buckets, (size_t)c->n_heads);
     s->norm = add(m, false, arena_printf(&m->arena, "%s.final_layer_norm.weight", name),
                   (size_t)c->d_model, 0);
 }
@@ -186,8 +188,9 @@ static size_t largest_tensor(const struct t5 *m)
 enum err_code t5_rehash(struct t5 *m, struct err *e)
 {
     const struct t5_config *c = &m->config;
-    const int32_t ints[] = {c->vocab, c->d_model,   c->d_kv,         c->d_ff,   c->n_heads, c->n_enc,
-                            c->n_dec, c->n_buckets, c->max_distance, c->pad_id, c->eos_id,  c->start_id};
+    const int32_t ints[] = {c->vocab,        c->d_model, c->d_kv,   c->d_ff,
+                            c->n_heads,      c->n_enc,   c->n_dec,  c->n_buckets,
+                            c->max_distance, c->pad_id,  c->eos_id, c->start_id};
     void *host;
     enum err_code code = mem_big(&host, largest_tensor(m) * sizeof(float), "a copy of a tensor", e);
     if (code)
@@ -211,7 +214,8 @@ typedef enum err_code fill_fn(const struct t5 *m, const struct t5_tensor *t, con
                               float *host, struct err *e);
 
 /* Every tensor from a function, then the hash. Closes m when that fails. */
-static enum err_code fill(struct t5 **out, struct t5 *m, fill_fn *fn, const void *from, struct err *e)
+static enum err_code fill(struct t5 **out, struct t5 *m, fill_fn *fn, const void *from,
+                          struct err *e)
 {
     void *host = NULL;
     enum err_code code = mem_big(&host, largest_tensor(m) * sizeof(float), "a copy of a tensor", e);
@@ -259,8 +263,8 @@ static enum err_code from_seed(const struct t5 *m, const struct t5_tensor *t, co
     double std = init_std(&m->config, t->name);
     (void)e;
     for (size_t i = 0; i < t->n; i++)
-        host[i] = t->n_dims == 1 ? 1.0f
-                                 : (float)(std * rng_normal(*seed, RNG_INIT_WEIGHTS, owner, i));
+        host[i] =
+            t->n_dims == 1 ? 1.0f : (float)(std * rng_normal(*seed, RNG_INIT_WEIGHTS, owner, i));
     return OK;
 }
 
@@ -314,7 +318,8 @@ static enum err_code refuse_strangers(const struct t5 *m, const struct weights *
     for (size_t i = 0; i < weights_count(file); i++) {
         const char *name = weights_at(file, i)->name;
         if (!t5_tensor_find(m, name) && !ends_with(name, "coder.embed_tokens.weight"))
-            return err_set(e, ERR_INPUT, "%s: %s is no tensor of this model", weights_path(file), name);
+            return err_set(e, ERR_INPUT, "%s: %s is no tensor of this model", weights_path(file),
+                           name);
     }
     return OK;
 }
@@ -355,12 +360,14 @@ enum err_code t5_save(const struct t5 *m, const char *folder, enum weights_type 
     struct weights_item *item = ARENA_NEW(&scratch, struct weights_item, m->n_tensors);
     void *host = NULL;
     size_t at = 0;
-    char *config = file_join(folder, "config.json"), *values = file_join(folder, "model.safetensors");
+    char *config = file_join(folder, "config.json"),
+         *values = file_join(folder, "model.safetensors");
     enum err_code code = mem_big(&host, m->n_flat * sizeof(float), "a copy of the weights", e);
     for (size_t i = 0; !code && i < m->n_tensors; i++) {
         const struct t5_tensor *t = &m->tensor[i];
         t5_get(m, t, (float *)host + at);
-        item[i] = (struct weights_item){t->name, t->n_dims, {t->dim[0], t->dim[1]}, (float *)host + at};
+        item[i] =
+            (struct weights_item){t->name, t->n_dims, {t->dim[0], t->dim[1]}, (float *)host + at};
         at += t->n;
     }
     if (!code)

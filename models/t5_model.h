@@ -7,8 +7,8 @@
 #include "models/t5.h"
 #include "sim/base/mem.h"
 
-/* Offsets into the flat vector, in values. q k v and wi_0 wi_1 stand end to end, and so do ck cv: one
- * product each. */
+/* Offsets into the flat vector, in values. q k v and wi_0 wi_1 stand end to end, and so do ck cv:
+ * one product each. */
 struct t5_layer_at {
     size_t norm_self, q, k, v, o;
     size_t norm_cross, cq, ck, cv, co; /* decoder only */

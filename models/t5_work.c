@@ -58,8 +58,8 @@ static void plan_layer(struct t5_work *w, struct plan *p, struct t5_kept *k, int
     }
 }
 
-/* In T5_INFER one set of activations serves all layers: that of the last decoder layer, which has all
- * parts. Decoding keeps each layer's cross keys and values. */
+/* In T5_INFER one set of activations serves all layers: that of the last decoder layer, which has
+ * all parts. Decoding keeps each layer's cross keys and values. */
 static void plan_infer(struct t5_work *w, struct plan *p, size_t r)
 {
     const struct t5_config *c = &w->model->config;
@@ -223,10 +223,11 @@ enum err_code t5_upload(struct t5_work *w, const struct pack *p, struct err *e)
     const struct t5_limits *l = &w->limits;
     if (p->n_members > l->max_members || p->n_seqs > l->max_seqs ||
         (size_t)p->in.n_rows > l->max_in || (size_t)p->out.n_rows > l->max_out)
-        return err_set(e, ERR_LIMIT,
-                       "a pass of %d sequences, %d input and %d target tokens: planned for %d, %zu and "
-                       "%zu",
-                       p->n_seqs, p->in.n_rows, p->out.n_rows, l->max_seqs, l->max_in, l->max_out);
+        return err_set(
+            e, ERR_LIMIT,
+            "a pass of %d sequences, %d input and %d target tokens: planned for %d, %zu and "
+            "%zu",
+            p->n_seqs, p->in.n_rows, p->out.n_rows, l->max_seqs, l->max_in, l->max_out);
     upload_side(w, &w->side[0], &p->in, p);
     upload_side(w, &w->side[1], &p->out, p);
     size_t n = (size_t)p->out.n_rows;

@@ -1,7 +1,8 @@
 /* models/t5_work.h: the memory of a pass and the steps its two directions share; for t5_*.c only.
  *
- * n in rows of the encoder, m in rows of the decoder (target tokens), r = max of both and of max_seqs.
- * Norm outputs and feed-forward products are not kept for backward: it makes them again from what is. */
+ * n in rows of the encoder, m in rows of the decoder (target tokens), r = max of both and of
+ * max_seqs. Norm outputs and feed-forward products are not kept for backward: it makes them again
+ * from what is. */
 #ifndef MODELS_T5_WORK_H
 #define MODELS_T5_WORK_H
 
@@ -18,15 +19,15 @@ struct t5_side {
     uint32_t *owner, *index;                 /* [rows] */
 };
 
-/* What forward keeps of one layer for backward. In T5_INFER all layers share one of these, except for the
- * keys and values that decoding needs. */
+/* What forward keeps of one layer for backward. In T5_INFER all layers share one of these, except
+ * for the keys and values that decoding needs. */
 struct t5_kept {
     float *x, *x_cross, *x_ff; /* [rows, d] residual stream before each part */
     float *rstd_self, *rstd_cross, *rstd_ff;
-    float *qkv, *o, *lse;       /* [rows, 3 inner], [rows, inner], [rows, heads] */
+    float *qkv, *o, *lse;        /* [rows, 3 inner], [rows, inner], [rows, heads] */
     float *cq, *ckv, *co, *clse; /* [m, inner], [n, 2 inner], [m, inner], [m, heads] */
-    float *gu;                  /* [rows, 2 d_ff] */
-    float *h[N_LORA_MATRICES];  /* [rows, rank] of sites, else NULL */
+    float *gu;                   /* [rows, 2 d_ff] */
+    float *h[N_LORA_MATRICES];   /* [rows, rank] of sites, else NULL */
 };
 
 struct t5_work {
@@ -44,30 +45,36 @@ struct t5_work {
     int32_t *label;
     float *row_scale, *nll;
     struct t5_kept *kept; /* [n_enc + n_dec] */
-    float *x_end[2], *rstd_end[2], *out[2]; /* last residual stream, its norm's rstd, stack's output */
+    float *x_end[2], *rstd_end[2],
+        *out[2]; /* last residual stream, its norm's rstd, stack's output */
 
     /* scratch; wide: max(2 d_ff, 3 inner), inside: max(d_ff, inner) */
-    float *norm, *branch, *inside, *xd;       /* [r, d], [r, d], [r, inside], [r, max(d, inside)] */
-    float *dx[2], *d_enc_out;                 /* [n, d], [m, d], [n, d]; gradients of residual streams */
-    float *d_norm, *d_inside, *d_wide, *gh;   /* [r, d], [r, inside], [r, wide], [r, rank] */
-    float *dw;                                /* T5_FULL: [n_flat] */
-    float *cache;                             /* decoding: [n_dec][max_seqs][max_new][3 inner] */
-    int32_t *best;                            /* [max_seqs] */
-    float *host_nll;                          /* [max_out] */
-    int32_t *host_ids;                        /* [9 * max_seqs], tables of decoding */
+    float *norm, *branch, *inside, *xd; /* [r, d], [r, d], [r, inside], [r, max(d, inside)] */
+    float *dx[2], *d_enc_out;           /* [n, d], [m, d], [n, d]; gradients of residual streams */
+    float *d_norm, *d_inside, *d_wide, *gh; /* [r, d], [r, inside], [r, wide], [r, rank] */
+    float *dw;                              /* T5_FULL: [n_flat] */
+    float *cache;                           /* decoding: [n_dec][max_seqs][max_new][3 inner] */
+    int32_t *best;                          /* [max_seqs] */
+    float *host_nll;                        /* [max_out] */
+    int32_t *host_ids;                      /* [9 * max_seqs], tables of decoding */
 };
 
 /* A pass with everything a step needs to know. */
 struct t5_run {
     struct t5_work *w;
     const struct t5_pass *pass;
-    bool is_training;      /* dropout on */
-    float *d_adapters;     /* NULL: none */
+    bool is_training;  /* dropout on */
+    float *d_adapters; /* NULL: none */
 };
 
 /* Dropout sites of a layer; the LoRA branches follow from SITE_LORA on, by matrix. */
 enum t5_site {
-    SITE_ATTN, SITE_ATTN_OUT, SITE_CROSS, SITE_CROSS_OUT, SITE_FF, SITE_FF_OUT,
+    SITE_ATTN,
+    SITE_ATTN_OUT,
+    SITE_CROSS,
+    SITE_CROSS_OUT,
+    SITE_FF,
+    SITE_FF_OUT,
     SITE_LORA,
     SITES_PER_LAYER = SITE_LORA + N_LORA_MATRICES
 };
@@ -95,9 +102,11 @@ enum err_code t5_upload(struct t5_work *w, const struct pack *p, struct err *e);
 /* Forward of both stacks; their results in out[0], out[1]. */
 void t5_encode(const struct t5_run *r);
 void t5_decode(const struct t5_run *r);
-/* Parts of a layer that single-token decoding shares with t5_decode. The input is what is kept of the layer;
- * next receives the residual stream after the part (in T5_INFER it may be the input itself). */
-void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, float *qkv, size_t ld);
+/* Parts of a layer that single-token decoding shares with t5_decode. The input is what is kept of
+ * the layer; next receives the residual stream after the part (in T5_INFER it may be the input
+ * itself). */
+void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, float *qkv,
+                  size_t ld);
 void t5_cross_keys(const struct t5_run *r, int layer);
 void t5_cross_query(const struct t5_run *r, int layer, const struct t5_side *rows);
 void t5_attention_out(const struct t5_run *r, int layer, bool is_cross, const struct t5_side *rows,

@@ -6,8 +6,8 @@
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
 
-/* Flat vectors of all members, in backend memory: adapters, gradients, and the optimizer's two slots, which
- * are allocated when the first job that needs them comes. */
+/* Flat vectors of all members, in backend memory: adapters, gradients, and the optimizer's two
+ * slots, which are allocated when the first job that needs them comes. */
 enum { VEC_X, VEC_G, VEC_M, VEC_V, N_VECS };
 
 struct trainer {
@@ -30,8 +30,8 @@ static enum err_code need_vec(struct trainer *t, int which, struct err *e)
     if (t->vec[which])
         return OK;
     if (!size_mul3((size_t)t->max_members, t->layout.size, sizeof(float), &n_bytes))
-        return err_set(e, ERR_LIMIT, "%d adapters of %zu values do not fit any memory", t->max_members,
-                       t->layout.size);
+        return err_set(e, ERR_LIMIT, "%d adapters of %zu values do not fit any memory",
+                       t->max_members, t->layout.size);
     enum err_code code = t->ops->alloc(t->b, &p, n_bytes, "the cohort's adapters", e);
     if (!code) {
         t->vec[which] = p;
@@ -54,15 +54,14 @@ static enum err_code plan(const struct train_limits *l, struct t5_limits *out, s
         return err_set(e, ERR_LIMIT,
                        "a step of %d clients x %d samples of %d and %d tokens: more than %d tokens",
                        l->max_members, l->max_batch, l->max_input, l->max_target, INT32_MAX);
-    *out = (struct t5_limits){.max_members = l->max_members,
-                              .max_seqs = (int)seqs,
-                              .max_in = in,
-                              .max_out = tgt};
+    *out = (struct t5_limits){
+        .max_members = l->max_members, .max_seqs = (int)seqs, .max_in = in, .max_out = tgt};
     return OK;
 }
 
-enum err_code trainer_open(struct trainer **out, const struct t5 *model, const struct lora_spec *lora,
-                           const struct train_limits *limits, int n_threads, struct err *e)
+enum err_code trainer_open(struct trainer **out, const struct t5 *model,
+                           const struct lora_spec *lora, const struct train_limits *limits,
+                           int n_threads, struct err *e)
 {
     struct t5_limits l;
     enum err_code code = lora_check(lora, e);
@@ -113,9 +112,10 @@ size_t trainer_bytes(const struct trainer *t)
     return t->n_bytes;
 }
 
-/* Packs one local step of all members. first[m] counts the samples that member m has used so far. */
-static enum err_code pack_step(struct trainer *t, const struct train_job *job, int step, size_t *first,
-                               struct err *e)
+/* Packs one local step of all members. first[m] counts the samples that member m has used so far.
+ */
+static enum err_code pack_step(struct trainer *t, const struct train_job *job, int step,
+                               size_t *first, struct err *e)
 {
     pack_clear(t->pack, t->start_id);
     for (int m = 0; m < job->n_members; m++) {
@@ -198,10 +198,8 @@ enum err_code trainer_run(struct trainer *t, const struct train_job *job, struct
                        t->max_members);
     struct arena scratch = {0};
     size_t *first = ARENA_NEW(&scratch, size_t, (size_t)job->n_members);
-    struct t5_pass pass = {.pack = t->pack,
-                           .adapters = t->vec[VEC_X],
-                           .stride = n,
-                           .dropout = h->dropout};
+    struct t5_pass pass = {
+        .pack = t->pack, .adapters = t->vec[VEC_X], .stride = n, .dropout = h->dropout};
     enum err_code code = begin(t, job, e);
     for (int step = 0; !code && step < h->local_steps; step++) {
         code = pack_step(t, job, step, first, e);

@@ -1,10 +1,11 @@
 /* models/trainer.h: local training of a whole cohort in one pass.
  *
- * A training job is a pure function: (frozen weights, adapter in, samples, hyper-parameters, seed) ->
- * (adapters out, losses). All members share the frozen weights, so a step packs the tokens of all members'
- * mini-batches end to end and makes one product per frozen matrix for the whole cohort, beside small
- * products for each member's own adapter. What a member gets does not depend on who shares its pass
- * (1e-5 relative, tested) nor on the number of threads (to the bit, tested). */
+ * A training job is a pure function: (frozen weights, adapter in, samples, hyper-parameters, seed)
+ * -> (adapters out, losses). All members share the frozen weights, so a step packs the tokens of
+ * all members' mini-batches end to end and makes one product per frozen matrix for the whole
+ * cohort, beside small products for each member's own adapter. What a member gets does not depend
+ * on who shares its pass (1e-5 relative, tested) nor on the number of threads (to the bit, tested).
+ */
 #ifndef MODELS_TRAINER_H
 #define MODELS_TRAINER_H
 
@@ -22,10 +23,10 @@ struct train_hyper {
     int local_steps;
     enum local_optimizer optimizer;
     float lr;
-    float momentum;                  /* SGD; 0: plain */
+    float momentum;                            /* SGD; 0: plain */
     float beta1, beta2, epsilon, weight_decay; /* AdamW; its state starts at 0 in every job */
-    float max_grad_norm;             /* per member; 0: no clipping */
-    float dropout;                   /* of the model, 0 .. <1 */
+    float max_grad_norm;                       /* per member; 0: no clipping */
+    float dropout;                             /* of the model, 0 .. <1 */
 };
 
 /* One member's part of a job: for each local step its mini-batch. */
@@ -42,24 +43,26 @@ struct train_job {
     uint64_t seed;           /* dropout masks: differs from round to round */
     const float *adapter_in; /* [lora_size], host */
     float *adapter_out;      /* [n_members * lora_size], host, written */
-    double *loss;            /* [n_members]: mean over local steps of the mean loss per target token */
+    double *loss; /* [n_members]: mean over local steps of the mean loss per target token */
 };
 
 /* Planned from the largest job that will come, so that memory is allocated once per run. */
 struct train_limits {
     int max_members;
-    int max_batch;              /* sequences per member and step */
-    int max_input, max_target;  /* tokens of the longest sample */
-    size_t max_input_rows, max_target_rows; /* tokens of the largest step; 0: the product of the above */
+    int max_batch;             /* sequences per member and step */
+    int max_input, max_target; /* tokens of the longest sample */
+    size_t max_input_rows,
+        max_target_rows; /* tokens of the largest step; 0: the product of the above */
 };
 
 struct trainer;
 
-/* The model is shared and only read. n_threads work inside a pass. Refuses with ERR_MEMORY and the size
- * needed. */
-enum err_code trainer_open(struct trainer **out, const struct t5 *model, const struct lora_spec *lora,
-                           const struct train_limits *limits, int n_threads, struct err *e);
-void trainer_close(struct trainer *t); /* NULL is fine */
+/* The model is shared and only read. n_threads work inside a pass. Refuses with ERR_MEMORY and the
+ * size needed. */
+enum err_code trainer_open(struct trainer **out, const struct t5 *model,
+                           const struct lora_spec *lora, const struct train_limits *limits,
+                           int n_threads, struct err *e);
+void trainer_close(struct trainer *t);         /* NULL is fine */
 size_t trainer_bytes(const struct trainer *t); /* memory planned for one pass */
 
 /* Runs the job. One job at a time per trainer; call it from any thread. */

@@ -31,8 +31,9 @@ struct type_row {
 
 /* Rows of enum weights_type. */
 static const struct type_row types[N_WEIGHTS_TYPES] = {
-    {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I8", 1},      {"U8", 1},      {"BOOL", 1}, {"I16", 2},
-    {"U16", 2}, {"I32", 4}, {"U32", 4},  {"I64", 8}, {"U64", 8},     {"F8_E4M3", 1}, {"F8_E5M2", 1},
+    {"F32", 4}, {"F16", 2},  {"BF16", 2}, {"F64", 8},     {"I8", 1},
+    {"U8", 1},  {"BOOL", 1}, {"I16", 2},  {"U16", 2},     {"I32", 4},
+    {"U32", 4}, {"I64", 8},  {"U64", 8},  {"F8_E4M3", 1}, {"F8_E5M2", 1},
 };
 
 /* Whether bytes are UTF-8 (Unicode 15, table 3-7): no overlong forms, no surrogates. */
@@ -40,7 +41,11 @@ static bool is_utf8(const unsigned char *s, size_t n)
 {
     for (size_t i = 0; i < n;) {
         unsigned char c = s[i];
-        size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : c >= 0xf0 && c < 0xf5 ? 3 : 4;
+        size_t more = c < 0x80                ? 0
+                      : c >= 0xc2 && c < 0xe0 ? 1
+                      : c >= 0xe0 && c < 0xf0 ? 2
+                      : c >= 0xf0 && c < 0xf5 ? 3
+                                              : 4;
         if (more == 4 || more > n - i - 1)
             return false;
         unsigned char lo = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;
@@ -100,8 +105,8 @@ static enum err_code read_shape(struct json entry, struct weights_tensor *t, str
 }
 
 /* One entry of the header. The span's place among the others is checked when all are known. */
-static enum err_code read_entry(struct weights *w, struct json entry, const char *name, size_t n_data,
-                                size_t base, struct err *e)
+static enum err_code read_entry(struct weights *w, struct json entry, const char *name,
+                                size_t n_data, size_t base, struct err *e)
 {
     struct weights_tensor t = {.name = name};
     struct json span;
@@ -152,14 +157,16 @@ static enum err_code check_spans(const struct weights *w, size_t base, struct er
     for (size_t i = 0; i < w->n; i++) {
         const struct weights_tensor *t = &w->tensor[i];
         if (t->bytes != at)
-            return err_set(e, ERR_INPUT, "%s: %s: expected its data to begin at byte %zu, got %zu: %s",
-                           w->path, t->name, (size_t)(at - w->file.bytes) - base,
+            return err_set(e, ERR_INPUT,
+                           "%s: %s: expected its data to begin at byte %zu, got %zu: %s", w->path,
+                           t->name, (size_t)(at - w->file.bytes) - base,
                            (size_t)(t->bytes - w->file.bytes) - base,
                            t->bytes < at ? "tensors overlap" : "there is a gap");
         at += t->n_values * types[t->type].n_bytes;
     }
     if (at != end)
-        return err_set(e, ERR_INPUT, "%s: expected the last tensor to end with the file, got %zu bytes more",
+        return err_set(e, ERR_INPUT,
+                       "%s: expected the last tensor to end with the file, got %zu bytes more",
                        w->path, (size_t)(end - at));
     return OK;
 }
@@ -176,7 +183,8 @@ static enum err_code check_metadata(struct json meta, struct err *e)
     return OK;
 }
 
-static enum err_code read_header(struct weights *w, const unsigned char *text, size_t n, struct err *e)
+static enum err_code read_header(struct weights *w, const unsigned char *text, size_t n,
+                                 struct err *e)
 {
     size_t base = 8 + n, n_data = w->file.n_bytes - base;
     if (!is_utf8(text, n))
@@ -193,7 +201,8 @@ static enum err_code read_header(struct weights *w, const unsigned char *text, s
         if (strcmp(name, "__metadata__") == 0)
             code = check_metadata(entry, e);
         else if (!json_is_object(entry))
-            code = json_fail(entry, NULL, e, "expected an object with dtype, shape and data_offsets");
+            code =
+                json_fail(entry, NULL, e, "expected an object with dtype, shape and data_offsets");
         else
             code = read_entry(w, entry, name, n_data, base, e);
     }
@@ -208,11 +217,12 @@ static enum err_code check_length(const struct weights *w, uint64_t *n, struct e
 {
     size_t n_file = w->file.n_bytes;
     if (n_file < 8)
-        return err_set(e, ERR_INPUT, "%s: expected a safetensors file, got %zu bytes", w->path, n_file);
+        return err_set(e, ERR_INPUT, "%s: expected a safetensors file, got %zu bytes", w->path,
+                       n_file);
     *n = u64_of(w->file.bytes);
     if (*n > MAX_HEADER_BYTES)
-        return err_set(e, ERR_INPUT, "%s: expected a header of at most %u bytes, it says %llu", w->path,
-                       MAX_HEADER_BYTES, (unsigned long long)*n);
+        return err_set(e, ERR_INPUT, "%s: expected a header of at most %u bytes, it says %llu",
+                       w->path, MAX_HEADER_BYTES, (unsigned long long)*n);
     if (*n > n_file - 8)
         return err_set(e, ERR_INPUT, "%s: expected a header of %llu bytes, the file ends after %zu",
                        w->path, (unsigned long long)*n, n_file - 8);
@@ -343,7 +353,8 @@ enum err_code weights_read(const struct weights *w, const char *name, int n_dims
     for (size_t i = 0; i < t->n_values; i++) {
         out[i] = value_at(t, i);
         if (!isfinite(out[i]))
-            return err_set(e, ERR_INPUT, "%s: %s: value %zu is not a finite number", w->path, name, i);
+            return err_set(e, ERR_INPUT, "%s: %s: value %zu is not a finite number", w->path, name,
+                           i);
     }
     return OK;
 }
@@ -435,7 +446,8 @@ enum err_code weights_save(const char *path, const struct weights_item *item, si
     size_t n_text = o.n;
     while (n_text && o.text[n_text - 1] == '\n')
         n_text--;
-    size_t n_header = (n_text + 7) / 8 * 8; /* padded with spaces, so that values are aligned to 8 */
+    size_t n_header =
+        (n_text + 7) / 8 * 8; /* padded with spaces, so that values are aligned to 8 */
     for (int i = 0; i < 8; i++)
         head[i] = (unsigned char)((uint64_t)n_header >> (8 * i));
     enum err_code code = file_create(&f, path, e);

@@ -91,7 +91,8 @@ static void a_saved_folder_comes_back(void)
 {
     struct err e = {0};
     struct lora_spec got = {0};
-    const struct lora_spec s = {.rank = 5, .alpha = 7, .dropout = 0.25f, .targets = LORA_K | LORA_WI_1};
+    const struct lora_spec s = {
+        .rank = 5, .alpha = 7, .dropout = 0.25f, .targets = LORA_K | LORA_WI_1};
     size_t n = lora_size(&small, &s);
     float *x = malloc(n * sizeof(*x)), *y = malloc(n * sizeof(*y));
     for (size_t i = 0; i < n; i++)
@@ -148,13 +149,16 @@ static void refuse(const char *config, const char *words)
 
 static void variants_of_lora_are_refused_by_key(void)
 {
-#define REST "\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"lora_dropout\":0,\"target_modules\":[\"q\"]}"
+#define REST                                                                                       \
+    "\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"lora_dropout\":0,\"target_modules\":["      \
+    "\"q\"]}"
     refuse("{\"use_dora\":true," REST, "use_dora");
     refuse("{\"rank_pattern\":{\"q\":8}," REST, "rank_pattern");
     refuse("{\"modules_to_save\":[\"lm_head\"]," REST, "modules_to_save");
     refuse("{\"bias\":\"all\"," REST, "bias");
     refuse("{\"peft_type\":\"IA3\"}", "peft_type");
-    refuse("{\"peft_type\":\"LORA\",\"r\":0,\"lora_alpha\":8,\"target_modules\":[\"q\"]}", "r: expected");
+    refuse("{\"peft_type\":\"LORA\",\"r\":0,\"lora_alpha\":8,\"target_modules\":[\"q\"]}",
+           "r: expected");
     refuse("{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":\".*q\"}",
            "target_modules");
     refuse("{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"target_modules\":[\"lm_head\"]}",

@@ -1,6 +1,7 @@
-/* The whole model against Hugging Face transformers + PEFT: loss, logits, encoder output, every gradient, ten
- * SGD steps, greedy tokens. Folders as arguments, or those of tests/vectors/t5 and the shared small-shape.
- * How the vectors were made and what they hold: tests/vectors/t5/README.md. */
+/* The whole model against Hugging Face transformers + PEFT: loss, logits, encoder output, every
+ * gradient, ten SGD steps, greedy tokens. Folders as arguments, or those of tests/vectors/t5 and
+ * the shared small-shape. How the vectors were made and what they hold: tests/vectors/t5/README.md.
+ */
 #include "tests/test.h"
 
 #include "models/peft.h"
@@ -26,8 +27,8 @@ struct reference {
 };
 
 enum what { LOSS, NLL, ENCODER, LOGITS, GRADS, SGD, AFTER, FULL };
-static const char *const what_names[] = {"loss", "nll", "encoder", "logits", "grads", "sgd", "after10",
-                                         "fullgrads"};
+static const char *const what_names[] = {"loss",  "nll", "encoder", "logits",
+                                         "grads", "sgd", "after10", "fullgrads"};
 
 static void must(enum err_code code, const struct err *e)
 {
@@ -37,9 +38,10 @@ static void must(enum err_code code, const struct err *e)
     }
 }
 
-/* limit is what the vectors' README asks for. sway is what the same quantity does when the adapter changes by
- * 1e-6 of itself, about what rounding does to it: where a trajectory is chaotic (PyTorch's own float32 and
- * float64 part ways by 5e-2 in tiny's ninth SGD loss), no implementation can be held to less. */
+/* limit is what the vectors' README asks for. sway is what the same quantity does when the adapter
+ * changes by 1e-6 of itself, about what rounding does to it: where a trajectory is chaotic
+ * (PyTorch's own float32 and float64 part ways by 5e-2 in tiny's ninth SGD loss), no implementation
+ * can be held to less. */
 static void judge(struct reference *r, enum what w, const char *name, double error, double limit,
                   double sway)
 {
@@ -135,7 +137,8 @@ static void open_formula(struct reference *r, const char *config)
     must(json_array(json_root(r->doc), "targets", &list, &e), &e);
     for (size_t i = 0; i < json_count(list); i++) {
         size_t which;
-        must(json_choice(json_at(list, i), NULL, lora_target_names(), N_LORA_TARGETS, NULL, &which, &e),
+        must(json_choice(json_at(list, i), NULL, lora_target_names(), N_LORA_TARGETS, NULL, &which,
+                         &e),
              &e);
         s.targets |= 1u << which;
     }
@@ -190,7 +193,8 @@ static struct t5_work *open_work(struct reference *r, enum t5_mode mode, bool ha
 {
     struct err e;
     struct t5_work *w;
-    const struct t5_limits limits = {1, r->pack->max_seqs, r->pack->max_in, r->pack->max_out, max_new};
+    const struct t5_limits limits = {1, r->pack->max_seqs, r->pack->max_in, r->pack->max_out,
+                                     max_new};
     must(t5_work_open(&w, r->model, mode, has_lora ? &r->lora : NULL, &limits, 2, &e), &e);
     return w;
 }
@@ -281,8 +285,8 @@ static void run_greedy(struct reference *r, const float *adapter, int max_new, s
 }
 
 /* Rows of a packed matrix against rows of a padded one [n_seqs, len, cols]. */
-static double padded_error(const struct reference *r, const struct pack_side *side, const float *got,
-                           const float *want, size_t len, size_t cols)
+static double padded_error(const struct reference *r, const struct pack_side *side,
+                           const float *got, const float *want, size_t len, size_t cols)
 {
     double diff = 0, norm = 0;
     for (int s = 0; s < r->pack->n_seqs; s++) {
@@ -297,13 +301,15 @@ static double padded_error(const struct reference *r, const struct pack_side *si
 
 /* A whole matrix when it is there, else its first and its last row. */
 static void check_matrix(struct reference *r, enum what w, const char *const name[3],
-                         const struct pack_side *side, const float *got, const float *twin, size_t cols)
+                         const struct pack_side *side, const float *got, const float *twin,
+                         size_t cols)
 {
     const struct weights_tensor *t = weights_find(r->ref, name[0]);
     size_t n = (size_t)side->n_rows * cols;
     double sway = norm_error(twin, got, n, 1e-12);
     if (t) {
-        judge(r, w, "", padded_error(r, side, got, values(r, name[0]), t->dim[1], cols), 1e-4, sway);
+        judge(r, w, "", padded_error(r, side, got, values(r, name[0]), t->dim[1], cols), 1e-4,
+              sway);
         return;
     }
     judge(r, w, name[1], norm_error(got, values(r, name[1]), cols, 0), 1e-4, sway);
@@ -380,7 +386,8 @@ static void check_full(struct reference *r)
     for (size_t i = 0; i < t5_n_tensors(r->model); i++) {
         const struct t5_tensor *t = t5_tensor_at(r->model, i);
         const float *want = values(r, arena_printf(&r->arena, "fullgrad.%s", t->name));
-        judge(r, FULL, t->name, want ? norm_error(host + t->at, want, t->n, 1e-12) : HUGE_VAL, 1e-4, 0);
+        judge(r, FULL, t->name, want ? norm_error(host + t->at, want, t->n, 1e-12) : HUGE_VAL, 1e-4,
+              0);
     }
     t5_work_close(w);
 }
@@ -403,8 +410,8 @@ static float *trained_adapter(struct reference *r, const struct result *got)
     return x;
 }
 
-/* The vectors' tokens were generated after the ten SGD steps. Returns the sequences that differ; those that
- * differ from our own twin's as well have no answer to be compared with. */
+/* The vectors' tokens were generated after the ten SGD steps. Returns the sequences that differ;
+ * those that differ from our own twin's as well have no answer to be compared with. */
 static int check_greedy(struct reference *r, struct result *got, struct result *twin)
 {
     struct err e;

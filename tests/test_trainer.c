@@ -1,4 +1,5 @@
-/* Local training of a cohort: alone as in company, whatever the threads; optimizers; finite differences. */
+/* Local training of a cohort: alone as in company, whatever the threads; optimizers; finite
+ * differences. */
 #include "tests/test.h"
 
 #include "models/trainer.h"
@@ -137,7 +138,7 @@ static void the_number_of_threads_changes_no_byte(void)
 {
     struct bench b;
     bench_init(&b, &spec);
-    float *first = ARENA_NEW(&b.a, float, N_CLIENTS * b.n);
+    float *first = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
     double loss[N_CLIENTS];
     for (int threads = 1; threads <= 4; threads *= 2) {
         run(&b, &spec, threads);
@@ -156,7 +157,7 @@ static void a_trainer_used_before_gives_the_same_bytes(void)
     struct bench b;
     bench_init(&b, &spec);
     struct trainer *t = open_trainer(&b, &spec, N_CLIENTS, 2);
-    float *first = ARENA_NEW(&b.a, float, N_CLIENTS * b.n);
+    float *first = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
     for (int i = 0; i < 3; i++) {
         b.job.hyper.optimizer = i == 1 ? LOCAL_ADAMW : LOCAL_SGD;
         b.job.hyper.momentum = 0.9f;
@@ -176,7 +177,7 @@ static void the_seed_draws_the_masks_and_only_them(void)
 {
     struct bench b;
     bench_init(&b, &spec);
-    float *first = ARENA_NEW(&b.a, float, N_CLIENTS * b.n);
+    float *first = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
     const size_t n_bytes = N_CLIENTS * b.n * sizeof(*first);
     run(&b, &spec, 1);
     memcpy(first, b.job.adapter_out, n_bytes);
@@ -194,8 +195,8 @@ static void the_seed_draws_the_masks_and_only_them(void)
     bench_fini(&b);
 }
 
-/* Plain SGD with learning rate 1 for one step moves by the gradient: loss(x + h d) - loss(x - h d) over 2 h must
- * be gradient . d, for every target and several directions d. */
+/* Plain SGD with learning rate 1 for one step moves by the gradient: loss(x + h d) - loss(x - h d)
+ * over 2 h must be gradient . d, for every target and several directions d. */
 static void gradients_agree_with_finite_differences(void)
 {
     enum { N_DIRECTIONS = 6 };
@@ -226,7 +227,8 @@ static void gradients_agree_with_finite_differences(void)
         }
         double slope = (loss[0] - loss[1]) / (2 * h * 0.1);
         if (!(fabs(slope - along) <= 0.01 * sqrt(norm)))
-            TEST_FAIL("direction %u: slope %.6g, gradient %.6g, |g| %.3g", k, slope, along, sqrt(norm));
+            TEST_FAIL("direction %u: slope %.6g, gradient %.6g, |g| %.3g", k, slope, along,
+                      sqrt(norm));
     }
     trainer_close(t);
     bench_fini(&b);

@@ -1,5 +1,5 @@
-/* Safetensors: what we write we read; every lie of a header is caught (after the list of malformed files below
- * the reader of huggingface/safetensors). */
+/* Safetensors: what we write we read; every lie of a header is caught (after the list of malformed
+ * files below the reader of huggingface/safetensors). */
 #include "tests/test.h"
 
 #include <stdint.h>
@@ -42,7 +42,8 @@ static char *write_text(const char *header, size_t n_data)
     return write_raw(header, strlen(header), -1, n_data);
 }
 
-/* Opening must fail with ERR_INPUT and one line with the file's name and these words. Takes path. */
+/* Opening must fail with ERR_INPUT and one line with the file's name and these words. Takes path.
+ */
 static void refuse(char *path, const char *words)
 {
     struct err e = {0};
@@ -120,13 +121,19 @@ static void a_header_that_is_no_object_is_refused(void)
 static void an_entry_with_wrong_keys_is_refused(void)
 {
     refuse(write_text("{\"t\":{\"shape\":[1],\"data_offsets\":[0,4]}}", 4), "dtype");
-    refuse(write_text("{\"t\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4), "dtype");
+    refuse(write_text("{\"t\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4),
+           "dtype");
     refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4), "shape");
     refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4), "data_offsets");
-    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4), "2 numbers");
-    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1}}", 4), "x");
-    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4), "shape");
-    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", 4), "shape");
+    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4),
+           "2 numbers");
+    refuse(
+        write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1}}", 4),
+        "x");
+    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4),
+           "shape");
+    refuse(write_text("{\"t\":{\"dtype\":\"F32\",\"shape\":[1.5],\"data_offsets\":[0,4]}}", 4),
+           "shape");
 }
 
 static void a_span_that_does_not_fit_the_shape_is_refused(void)
@@ -196,7 +203,8 @@ static void every_truncation_of_a_real_file_is_refused(void)
     mem_free(source);
 }
 
-/* Flips one byte of the header after another: never a crash, and no tensor ever reaches past the file. */
+/* Flips one byte of the header after another: never a crash, and no tensor ever reaches past the
+ * file. */
 static void a_damaged_header_never_reads_outside_the_file(void)
 {
     struct file f = {0};
@@ -227,7 +235,8 @@ static void a_damaged_header_never_reads_outside_the_file(void)
 
 static void values_come_back_in_each_precision(void)
 {
-    /* exact in all three: halves and small whole numbers; then values that must be rounded to even */
+    /* exact in all three: halves and small whole numbers; then values that must be rounded to even
+     */
     const float v[] = {0, -1.5f, 256, 0.0078125f, 1.00390625f, 1.01171875f};
     const float as_bf16[] = {0, -1.5f, 256, 0.0078125f, 1, 1.015625f};
     const struct weights_item item[] = {{"a", 2, {2, 3}, v}, {"b", 1, {1}, v + 1}};
@@ -338,13 +347,15 @@ static void a_model_whose_config_and_tensors_disagree_is_refused(void)
 {
     struct err e = {0};
     CHECK_INT(open_changed("\"d_ff\": 128", "\"d_ff\": 128", &e), OK);
-    refuse_config("\"d_ff\": 128", "\"d_ff\": 129", "DenseReluDense.wi_0.weight: expected shape [129, 64]");
+    refuse_config("\"d_ff\": 128", "\"d_ff\": 129",
+                  "DenseReluDense.wi_0.weight: expected shape [129, 64]");
     refuse_config("\"num_layers\": 2", "\"num_layers\": 3", "encoder.block.2");
     refuse_config("\"num_layers\": 2", "\"num_layers\": 1", "is no tensor of this model");
     refuse_config("\"num_layers\": 2", "\"num_layers\": 1000000000000", "num_layers");
     refuse_config("\"vocab_size\": 320", "\"vocab_size\": 0", "vocab_size");
     refuse_config("\"d_model\": 64", "\"d_model\": \"64\"", "d_model");
-    refuse_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true", "tie_word_embeddings");
+    refuse_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true",
+                  "tie_word_embeddings");
     refuse_config("\"gated-gelu\"", "\"relu\"", "feed_forward_proj");
     refuse_config("\"model_type\": \"t5\"", "\"model_type\": \"bert\"", "model_type");
 }

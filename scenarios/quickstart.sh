@@ -3,9 +3,12 @@
 # Works from any directory and as often as you like. Arguments go to `veryedge run`:
 #   sh scenarios/quickstart.sh --set federation.rounds=10
 set -eu
+here=$PWD
 cd "$(dirname "$0")/.."
+root=$PWD
 . scenarios/setup.sh
 setup_packages
 echo "building"
 setup_build release veryedge
-exec build/release/veryedge run scenarios/quickstart.json "$@"
+cd "$here" # relative paths in the arguments are relative to the caller's folder
+exec "$root/build/release/veryedge" run "$root/scenarios/quickstart.json" "$@"

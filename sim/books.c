@@ -98,7 +98,8 @@ enum err_code books_elements(const struct books *b, books_row *row, void *user, 
                                            .direction = net_dir_name((enum net_dir)dir),
                                            .count = count,
                                            .bits = bits,
-                                           .joules = bits * count * j};
+                                           .joules = bits * count * j,
+                                           .per_bit = b->per_bit->name};
                 enum err_code code = row(user, &r, e);
                 if (code)
                     return code;

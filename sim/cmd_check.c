@@ -57,7 +57,7 @@ static enum err_code view_open(struct view *v, const char *path, const struct cl
     if (code)
         return code;
     costs_init(&v->costs, s, s->model.costs_of ? NULL : &own);
-    books_init(&v->books, v->plan, &s->energy.per_bit, s->energy.carbon_g_per_kwh);
+    books_init(&v->books, v->plan, &s->energy.charged, s->energy.carbon_g_per_kwh);
     return OK;
 }
 
@@ -96,6 +96,8 @@ static void print_summary(const struct view *v)
     printf("energy   %s%s per bit, accounting %s\n", s->energy.per_bit.name,
            s->energy.per_bit.has_overrides ? " with values of the scenario" : "",
            s->energy.accounting->name);
+    if (s->energy.accounting->warning)
+        printf("         %s\n", s->energy.accounting->warning);
     printf("output   %s\n", s->output_dir);
 }
 
@@ -129,6 +131,13 @@ static void print_times(const struct view *v, const struct scenario_group *g, si
            t[NET_UP].total_s, share[NET_UP], t[NET_UP].bottleneck);
     printf("                 round %.6g s, G %.4g\n", comm_s + c.seconds,
            comm_s > 0 ? c.seconds / comm_s : 0.0);
+    const struct account *a = v->s->energy.accounting;
+    if (!a->warning)
+        return;
+    struct account_part part = costs_part(&v->costs, (size_t)(g - v->s->group), c.seconds);
+    struct account_round r = a->round(comm_s + c.seconds, 1, &part);
+    printf("                 accounting %s: T_comp %.6g s, T_comm %.6g s, G %.6g\n", a->name,
+           r.t_comp_s, r.t_comm_s, r.granularity);
 }
 
 /* The first class of the group, and the last where it is smaller; the others are like the first. */

@@ -63,6 +63,8 @@ static void print_closing(const struct scenario *s, const struct summary_record 
         printf("; mean G %.4g", r->mean_granularity);
     printf("\n%s down, %s up; ", down, up);
     print_energy("network", r->comm_kwh);
+    if (s->energy.accounting->warning)
+        printf(" (%s)", s->energy.accounting->name);
     print_energy(", devices", r->device_kwh);
     bool is_heavy = r->carbon_g >= 1000;
     printf(", %.4g %s CO2e\n", is_heavy ? 1e-3 * r->carbon_g : r->carbon_g, is_heavy ? "kg" : "g");

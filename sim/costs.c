@@ -78,3 +78,13 @@ struct cost_of_client costs_of_client(const struct costs *c, size_t group, size_
     }
     return out;
 }
+
+struct account_part costs_part(const struct costs *c, size_t group, double train_s)
+{
+    const struct scenario_group *g = &c->scenario->group[group];
+    double bytes = (double)c->payload_bytes[NET_DOWN] + (double)c->payload_bytes[NET_UP];
+    return (struct account_part){.train_s = train_s,
+                                 .device = g->device.name,
+                                 .access = g->access.topology->name,
+                                 .payload_bytes = bytes / 2};
+}

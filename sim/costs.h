@@ -33,4 +33,7 @@ void costs_fini(struct costs *c);
 /* local_steps mini-batches of batch samples on the devices of a group (its index); 1 <= batch <= the scenario's. */
 struct cost_of_client costs_of_client(const struct costs *c, size_t group, size_t batch);
 
+/* A participant of that group as the accounting takes it. */
+struct account_part costs_part(const struct costs *c, size_t group, double train_s);
+
 #endif

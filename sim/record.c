@@ -46,6 +46,8 @@ static const struct column ROUNDS[] = {
     ROUND(rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1"),
     ROUND(fact_recall, COLUMN_DOUBLE, "",
           "share of the reference's facts in the summaries, 0 .. 1; only where data lists facts"),
+    ROUND(accounting, COLUMN_TEXT, "",
+          "how T_comp, T_comm and network energy were counted: literal, or not physical"),
 };
 
 static const struct column CLIENTS[] = {
@@ -67,6 +69,7 @@ static const struct column CLIENTS[] = {
     CLIENT(status, COLUMN_TEXT, "",
            "ok, late (deadline), dropped (it failed), out_of_memory (it cannot train this)"),
     CLIENT(data_samples, COLUMN_INT, "", "samples it holds"),
+    CLIENT(accounting, COLUMN_TEXT, "", "how comm_j was counted"),
 };
 
 static const struct column ELEMENTS[] = {
@@ -75,6 +78,7 @@ static const struct column ELEMENTS[] = {
     ELEMENT(count, COLUMN_INT, "", "elements of this kind that each bit passes"),
     ELEMENT(bits, COLUMN_DOUBLE, "bit", "payload bits that came this way, each counted once"),
     ELEMENT(joules, COLUMN_DOUBLE, "J", "bits x count x joules per bit"),
+    ELEMENT(per_bit, COLUMN_TEXT, "", "the set of joules per bit that was charged"),
 };
 
 #define SUMMARY(field, type, unit, meaning)                                                        \

@@ -32,6 +32,7 @@ struct round_record {
     int64_t selected, arrived, bytes_down, bytes_up;
     double comm_kwh, device_kwh, carbon_g;
     double train_loss, eval_loss, rouge1, rouge2, rougeL, rougeLsum, fact_recall;
+    const char *accounting;
 };
 
 struct client_record {
@@ -43,12 +44,14 @@ struct client_record {
     double comm_j, device_j, train_loss;
     const char *time_source, *status;
     int64_t data_samples;
+    const char *accounting;
 };
 
 struct element_record {
     const char *element, *direction;
     int64_t count;
     double bits, joules;
+    const char *per_bit;
 };
 
 /* Totals of a run; NaN where there is none. First: before round 1. */

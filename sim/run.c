@@ -145,9 +145,11 @@ static enum err_code open_all(struct run *r, struct err *e)
     costs_init(&r->costs, s, r->learner ? learner_config(r->learner) : NULL);
     if ((code = open_network(r, e)))
         return code;
-    books_init(&r->books, r->plan, &s->energy.per_bit, s->energy.carbon_g_per_kwh);
+    books_init(&r->books, r->plan, &s->energy.charged, s->energy.carbon_g_per_kwh);
     if (r->o->has_files && (code = sinks_open(&r->sinks, r->dir.aside, e)))
         return code;
+    if (s->energy.accounting->warning && !r->log->is_quiet)
+        printf("%s\n", s->energy.accounting->warning);
     progress_init(&r->progress, r->log, s->federation.rounds, r->learner != NULL);
     struct server_parts parts = {.scenario = s,
                                  .network = r->network,

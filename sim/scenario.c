@@ -10,8 +10,6 @@
 #include "sim/scenario_parts.h"
 
 #define DEFAULT_SEED 1
-#define DEFAULT_CARBON_G_PER_KWH 381.0 /* Germany 2023, codecarbon's global_energy_mix.json */
-#define MAX_ACCOUNTS 16
 #define BYTES_PER_VALUE 4.0 /* float32 */
 
 bool scenario_is_name(const char *text)
@@ -79,7 +77,7 @@ enum err_code scenario_parse_network(struct json root, struct scenario *s, struc
 
 enum err_code scenario_parse_compute(struct json root, struct scenario *s, struct err *e)
 {
-    static const char *const readings[] = {"printed", "opt-step"};
+    static const char *const readings[] = {"printed", "without-double-count"};
     const char *const profile = "profile";
     const size_t first_reading = 0;
     const int64_t no_chunk = 0;
@@ -100,33 +98,11 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
         if (code)
             return json_fail(o, "time", e, "\"profile\" or a time: %s", why.text);
     }
-    code = json_choice(o, "reading", readings, 2, &first_reading, &reading, e);
+    code = json_choice(o, "profile_reading", readings, 2, &first_reading, &reading, e);
     if (!code)
         code = json_int(o, "chunk", 0, SCENARIO_MAX_CLIENTS, &no_chunk, &chunk, e);
     c->reading = reading == 0 ? DEVICE_PRINTED : DEVICE_OPT_STEP;
     c->chunk = (size_t)chunk;
-    return code ? code : json_finish(o, e);
-}
-
-enum err_code scenario_parse_energy(struct json root, struct scenario *s, struct err *e)
-{
-    const char *names[MAX_ACCOUNTS];
-    size_t n = account_count(), which = 0;
-    const size_t first = 0;
-    const double carbon = DEFAULT_CARBON_G_PER_KWH;
-    struct json o;
-    CHECK(n <= MAX_ACCOUNTS);
-    for (size_t i = 0; i < n; i++)
-        names[i] = account_at(i)->name;
-    enum err_code code = json_object_opt(root, "energy", &o, e);
-    if (!code)
-        code = perbit_parse(o, "per_bit", &s->energy.per_bit, e);
-    if (!code)
-        code = json_choice(o, "accounting", names, n, &first, &which, e);
-    if (!code)
-        code = json_double(o, "carbon_g_per_kwh", 0, SCENARIO_MAX_CARBON_G_PER_KWH, &carbon,
-                           &s->energy.carbon_g_per_kwh, e);
-    s->energy.accounting = account_at(which);
     return code ? code : json_finish(o, e);
 }
 

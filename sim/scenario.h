@@ -119,8 +119,9 @@ struct scenario_evaluate {
 };
 
 struct scenario_energy {
-    struct perbit_set per_bit;
+    struct perbit_set per_bit; /* as stated */
     const struct account *accounting;
+    struct perbit_set charged; /* per_bit as the accounting charges it */
     double carbon_g_per_kwh;
 };
 

@@ -148,7 +148,8 @@ static void write_rest(const struct scenario *s, struct json_out *o)
         json_out_string(o, "time", "profile");
     else
         write_quantity(o, "time", c->fixed_s, "s");
-    json_out_string(o, "reading", c->reading == DEVICE_PRINTED ? "printed" : "opt-step");
+    json_out_string(o, "profile_reading",
+                    c->reading == DEVICE_PRINTED ? "printed" : "without-double-count");
     json_out_int(o, "chunk", (int64_t)c->chunk);
     json_out_end(o, '}');
     json_out_begin(o, "evaluate", '{');

@@ -27,7 +27,7 @@ struct server {
     double start_s;
     uint64_t *is_taken;
     size_t *arrived;
-    double *train_s;
+    struct account_part *part; /* of the arrived */
     struct pending *pending; /* [n_pending], oldest first */
     size_t n_pending, cap_pending;
     int n_tickets;
@@ -201,7 +201,8 @@ static enum err_code put_client(struct server *s, const struct member *m, double
         .device_j = device_j,
         .train_loss = m->loss,
         .time_source = m->cost.time_source,
-        .status = cohort_status(m)};
+        .status = cohort_status(m),
+        .accounting = sc->energy.accounting->name};
     if (s->p.learner) {
         size_t batch = learner_batch_of(s->p.learner, m->client);
         c.data_samples = (int64_t)learner_data_samples(s->p.learner, m->client);
@@ -219,6 +220,7 @@ static enum err_code account_round(struct server *s, size_t n_arrived, struct ro
     double end_s = network_now_s(s->p.network);
     struct ledger_sum joules[2] = {{0}};
     *r = (struct round_record){.round = s->round,
+                               .accounting = s->p.scenario->energy.accounting->name,
                                .start_s = s->start_s,
                                .end_s = end_s,
                                .duration_s = end_s - s->start_s,
@@ -238,13 +240,13 @@ static enum err_code account_round(struct server *s, size_t n_arrived, struct ro
     double loss = 0;
     for (size_t i = 0; i < n_arrived; i++) {
         const struct member *m = &s->cohort.member[s->arrived[i]];
-        s->train_s[i] = m->train_s;
+        s->part[i] = costs_part(s->p.costs, m->group, m->train_s);
         loss += m->loss;
     }
     if (s->p.learner && n_arrived)
         r->train_loss = s->last_loss = loss / (double)n_arrived;
     struct account_round a =
-        s->p.scenario->energy.accounting->round(r->duration_s, n_arrived, s->train_s);
+        s->p.scenario->energy.accounting->round(r->duration_s, n_arrived, s->part);
     r->t_comp_s = a.t_comp_s;
     r->t_comm_s = a.t_comm_s;
     r->granularity = a.granularity;
@@ -326,7 +328,7 @@ static void begin_summary(struct summary_record *t, const struct server_parts *p
         .trained = p->learner ? sc->model.weights : "none",
         .costs_of = p->costs->model,
         .accounting = sc->energy.accounting->name,
-        .per_bit = sc->energy.per_bit.name,
+        .per_bit = sc->energy.charged.name,
         .outcome = "complete",
         .clients = (int64_t)sc->n_clients,
         .clients_per_round = (int64_t)sc->federation.clients_per_round,
@@ -361,7 +363,7 @@ enum err_code server_open(struct server **out, const struct server_parts *parts,
     mem_grow((void **)&s->is_taken, &caps[0], n_words, sizeof(s->is_taken[0]));
     memset(s->is_taken, 0, n_words * sizeof(s->is_taken[0]));
     mem_grow((void **)&s->arrived, &caps[1], k, sizeof(s->arrived[0]));
-    mem_grow((void **)&s->train_s, &caps[2], k, sizeof(s->train_s[0]));
+    mem_grow((void **)&s->part, &caps[2], k, sizeof(s->part[0]));
     begin_summary(&s->summary, parts);
     *out = s;
     return OK;
@@ -374,7 +376,7 @@ void server_close(struct server *s)
     cohort_fini(&s->cohort);
     mem_free(s->is_taken);
     mem_free(s->arrived);
-    mem_free(s->train_s);
+    mem_free(s->part);
     mem_free(s->pending);
     mem_free(s);
 }

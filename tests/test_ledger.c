@@ -53,7 +53,10 @@ static void an_empty_ledger_is_fine(void)
 
 static struct account_round literal(double duration_s, size_t n, const double *train_s)
 {
-    return account_find("literal")->round(duration_s, n, train_s);
+    struct account_part part[8] = {{0}};
+    for (size_t i = 0; i < n; i++)
+        part[i].train_s = train_s[i];
+    return account_find("literal")->round(duration_s, n, part);
 }
 
 static void granularity_is_the_slowest_training_over_the_rest_of_the_round(void)

@@ -96,7 +96,7 @@ static void every_key_of_the_design_is_read(void)
         "  \"max_grad_norm\": 1}, \"server\": {\"optimizer\": \"fedavgm\", \"lr\": 0.1, "
         "\"momentum\": 0.9},"
         "  \"payload\": {\"down\": \"2.75MB\", \"up\": \"1B\"}},"
-        "\"compute\": {\"time\": \"30s\", \"reading\": \"opt-step\", \"chunk\": 2},"
+        "\"compute\": {\"time\": \"30s\", \"profile_reading\": \"without-double-count\", \"chunk\": 2},"
         "\"evaluate\": {\"every\": 2, \"samples\": 50, \"rouge\": false, \"max_new_tokens\": 30, "
         "\"batch\": 4},"
         "\"energy\": {\"per_bit\": \"v15\", \"accounting\": \"literal\", \"carbon_g_per_kwh\": 56},"
@@ -207,10 +207,29 @@ static void names_that_are_not_there_earn_the_nearest(void)
                   "model.costs_of: expected one of flan-t5-small, flan-t5-base, flan-t5-large, "
                   "flan-t5-xl, got "
                   "\"flan-t5-smal\", did you mean \"flan-t5-small\"?");
-    check_refused("{\"energy\": {\"accounting\": \"paper-table1\"}}",
-                  "energy.accounting: expected one of literal, got \"paper-table1\"");
+    check_refused("{\"energy\": {\"accounting\": \"paper-table2\"}}",
+                  "energy.accounting: expected one of literal, paper-table1, got \"paper-table2\", did "
+                  "you mean \"paper-table1\"?");
     check_refused("{\"model\": {\"train\": \"full\"}}",
                   "model.train: expected one of lora, none, got \"full\"");
+}
+
+/* Its constants were fitted to two devices, two networks and one set of J/bit. */
+static void the_table_1_accounting_refuses_what_it_has_no_numbers_for(void)
+{
+#define REFUSED "energy.accounting: paper-table1: group clients: "
+#define TABLE1 "\"energy\": {\"accounting\": \"paper-table1\"}"
+    check_refused("{\"clients\": {\"device\": \"jetson-nano\"}, " TABLE1 "}",
+                  REFUSED "expected devices a100-80gb or agx-orin-64gb (its T_comp is one constant "
+                          "for each of them)");
+    check_refused("{\"network\": {\"up\": \"15Mbps\"}, " TABLE1 "}",
+                  REFUSED "expected lte with 40Mbps down and 10Mbps up (its T_comm knows no other)");
+    check_refused("{\"network\": {\"topology\": \"wired\", \"down\": \"2Gbps\"}, " TABLE1 "}",
+                  REFUSED "expected wired with 1Gbps each way (its T_comm knows no other)");
+    check_refused("{\"energy\": {\"accounting\": \"paper-table1\", \"per_bit\": \"v15\"}}",
+                  "energy.accounting: paper-table1 was fitted on energy.per_bit j16 and takes no other values");
+#undef TABLE1
+#undef REFUSED
 }
 
 /* One number of the scenario at both ends of its range, just outside them, and of the wrong kind.
@@ -434,6 +453,7 @@ int main(void)
     CASE(payloads_are_four_bytes_per_value);
     CASE(what_does_not_fit_together_is_refused_with_its_key);
     CASE(names_that_are_not_there_earn_the_nearest);
+    CASE(the_table_1_accounting_refuses_what_it_has_no_numbers_for);
     CASE(ranges_hold_at_both_ends);
     CASE(shares_are_dealt_out_by_largest_remainder);
     CASE(shipped_scenarios_are_read_and_survive_being_written);

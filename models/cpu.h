@@ -54,7 +54,14 @@ static inline bool cpu_drops(const struct dropout *drop)
     return drop && drop->p > 0;
 }
 
-/* mask[i] = 0 or the scale, for columns col .. col + n - 1 of a row; col is a multiple of 8. */
+/* mask[i] = 0 or the scale, for columns col .. col + n - 1 of a row; col is a multiple of 8. mask has room
+ * for cpu_mask_room(n) values: what stands after the first n is lost. */
+enum { CPU_MASK_SPAN = 128 };
+static inline size_t cpu_mask_room(int n)
+{
+    return ((size_t)n / CPU_MASK_SPAN + 1) * CPU_MASK_SPAN;
+}
+
 void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col);
 
 /* c [m, n] = alpha op(a) [m, k] op(b) [k, n] + beta c, one thread, the same bits at every call with equal

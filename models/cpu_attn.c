@@ -8,15 +8,15 @@
 #include "models/t5_bucket.h"
 
 /* Scores of a tile: 128 KiB, a part of a core's cache, but 16 to 128 queries. */
-enum { TILE_VALUES = 1 << 15 };
+enum { TILE_VALUES = 1 << 15, PAD = 16 };
 
 /* Bias and bucket of each distance = key position - query position, low .. low + n_distances - 1. */
 struct attn_call {
     struct cpu *c;
     struct attn_args a;
     int low, n_distances;
-    size_t max_tile, max_row;  /* values of the largest tile and row of scores */
-    const float *bias;         /* [n_heads, n_distances] or NULL */
+    size_t max_tile, max_row;  /* values of the largest tile, and room for a row's mask */
+    const float *bias;         /* [n_heads, n_distances + PAD] or NULL */
     const int32_t *bucket;     /* [n_distances] */
     float *partial;            /* [n_seqs, n_heads, n_buckets] of the bias table's gradient, or NULL */
 };
@@ -26,9 +26,15 @@ struct attn_task {
     size_t q0, k0, col, ld; /* first rows, first column, row stride of scores */
 };
 
+/* Rows of scores are padded to whole groups of PAD values, so that loops over them have no remainder. */
+static inline size_t padded(int n)
+{
+    return ((size_t)n + PAD - 1) & ~(size_t)(PAD - 1);
+}
+
 static size_t tile_stride(int n_k)
 {
-    return ((size_t)n_k / 16 + 1) * 16;
+    return n_k > 0 ? padded(n_k) : PAD;
 }
 
 static int tile_rows(int n_k)
@@ -60,7 +66,7 @@ static struct attn_call attn_call(struct backend *b, const struct attn_args *a)
         struct attn_task t = attn_task(a, task);
         size_t tile = (size_t)cpu_min(t.tile, t.n_q) * t.ld;
         p.max_tile = tile > p.max_tile ? tile : p.max_tile;
-        p.max_row = t.ld > p.max_row ? t.ld : p.max_row;
+        p.max_row = cpu_mask_room(t.n_k) > p.max_row ? cpu_mask_room(t.n_k) : p.max_row;
         p.low = cpu_min(p.low, 1 - t.pos - t.n_q);
         if (!a->is_causal && t.n_k - 1 > high)
             high = t.n_k - 1;
@@ -73,36 +79,40 @@ static struct attn_call attn_call(struct backend *b, const struct attn_args *a)
 static bool attn_tables(struct attn_call *p, bool is_backward)
 {
     const struct attn_args *a = &p->a;
-    size_t n = (size_t)p->n_distances, heads = (size_t)a->n_heads;
+    size_t n = (size_t)p->n_distances, room = n + PAD, heads = (size_t)a->n_heads;
     size_t n_partial = is_backward && a->dbias_table ? (size_t)a->n_seqs * heads * (size_t)a->n_buckets : 0;
     if (!a->bias_table && !n_partial)
         return true;
-    if (!cpu_shared(p->c, n * (heads + 1) + n_partial))
+    if (!cpu_shared(p->c, room * (heads + 1) + n_partial))
         return false;
     float *bias = p->c->shared;
-    int32_t *bucket = (int32_t *)(void *)(bias + n * heads);
-    p->partial = n_partial ? bias + n * (heads + 1) : NULL;
+    int32_t *bucket = (int32_t *)(void *)(bias + room * heads);
+    p->partial = n_partial ? bias + room * (heads + 1) : NULL;
     if (n_partial)
         memset(p->partial, 0, n_partial * sizeof(float));
     for (size_t k = 0; k < n; k++) {
         bucket[k] = t5_bucket(p->low + (int)k, a->is_bidirectional, a->n_buckets, a->max_distance);
         for (size_t h = 0; a->bias_table && h < heads; h++)
-            bias[h * n + k] = a->bias_table[(size_t)bucket[k] * heads + h];
+            bias[h * room + k] = a->bias_table[(size_t)bucket[k] * heads + h];
     }
     p->bias = a->bias_table ? bias : NULL;
     p->bucket = bucket;
     return true;
 }
 
-/* s = s + bias of query i over its n keys. */
+/* s + bias of query i over its n keys, then -1e30 as padding: e^s is as good as 0 there. */
 CPU_INLINE void add_bias(const struct attn_call *p, const struct attn_task *t, int i, float *s, int n)
 {
-    if (!p->bias)
-        return;
-    const float *bias = p->bias + (size_t)t->head * (size_t)p->n_distances - (t->pos + i + p->low);
+    size_t end = padded(n);
+    if (p->bias) {
+        const float *bias = p->bias + (size_t)t->head * ((size_t)p->n_distances + PAD) -
+                            (t->pos + i + p->low);
 #pragma omp simd
-    for (int j = 0; j < n; j++)
-        s[j] += bias[j];
+        for (size_t j = 0; j < end; j++)
+            s[j] += bias[j];
+    }
+    for (size_t j = (size_t)n; j < end; j++)
+        s[j] = -1e30f;
 }
 
 /* Scores of queries i0 .. i0 + rows - 1 to dropped probabilities, 0 up to n_seen; writes lse. */
@@ -110,29 +120,30 @@ CPU_KERNEL static void softmax_tile(const struct attn_call *p, const struct attn
                                     int rows, int n_seen, float *tile, float *mask)
 {
     const struct attn_args *a = &p->a;
+    bool drops = cpu_drops(&a->drop);
     for (int i = i0; i < i0 + rows; i++) {
         float *s = tile + (size_t)(i - i0) * t->ld, top = -INFINITY, sum = 0;
         int n = keys_seen(a, t, i + 1);
-        size_t row = t->q0 + (size_t)i;
+        size_t row = t->q0 + (size_t)i, end = padded(n);
         add_bias(p, t, i, s, n);
 #pragma omp simd reduction(max : top)
-        for (int j = 0; j < n; j++)
+        for (size_t j = 0; j < end; j++)
             top = s[j] > top ? s[j] : top;
 #pragma omp simd reduction(+ : sum)
-        for (int j = 0; j < n; j++) {
+        for (size_t j = 0; j < end; j++) {
             s[j] = cpu_exp(s[j] - top);
             sum += s[j];
         }
         a->lse[row * (size_t)a->n_heads + (size_t)t->head] = top + logf(sum);
         float scale = 1 / sum;
-        if (cpu_drops(&a->drop)) {
+        if (drops) {
             cpu_mask(mask, n, &a->drop, row, (uint32_t)t->head * 65536u);
 #pragma omp simd
-            for (int j = 0; j < n; j++)
+            for (size_t j = 0; j < end; j++)
                 s[j] *= scale * mask[j];
         } else {
 #pragma omp simd
-            for (int j = 0; j < n; j++)
+            for (size_t j = 0; j < end; j++)
                 s[j] *= scale;
         }
         for (int j = n; j < n_seen; j++)
@@ -193,35 +204,38 @@ CPU_KERNEL static void softmax_tile_backward(const struct attn_call *p, const st
     for (int i = i0; i < i0 + rows; i++) {
         float *s = at->s + (size_t)(i - i0) * t->ld, *dp = at->dp + (size_t)(i - i0) * t->ld, dot = 0;
         int n = keys_seen(a, t, i + 1);
-        size_t row = t->q0 + (size_t)i;
+        size_t row = t->q0 + (size_t)i, end = padded(n);
         float lse = a->lse[row * (size_t)a->n_heads + (size_t)t->head];
         add_bias(p, t, i, s, n);
+        for (size_t j = (size_t)n; j < end; j++)
+            dp[j] = 0;
         if (drops) {
             cpu_mask(mask, n, &a->drop, row, (uint32_t)t->head * 65536u);
 #pragma omp simd
-            for (int j = 0; j < n; j++)
+            for (size_t j = 0; j < end; j++)
                 dp[j] *= mask[j];
         }
 #pragma omp simd reduction(+ : dot)
-        for (int j = 0; j < n; j++) {
+        for (size_t j = 0; j < end; j++) {
             s[j] = cpu_exp(s[j] - lse);
             dot += s[j] * dp[j];
         }
 #pragma omp simd
-        for (int j = 0; j < n; j++)
+        for (size_t j = 0; j < end; j++)
             dp[j] = s[j] * (dp[j] - dot);
         if (drops) {
 #pragma omp simd
-            for (int j = 0; j < n; j++)
+            for (size_t j = 0; j < end; j++)
                 s[j] *= mask[j];
         }
-        for (int j = n; j < n_seen; j++)
+        size_t stop = end > (size_t)n_seen ? end : (size_t)n_seen;
+        for (size_t j = (size_t)n; j < stop; j++)
             s[j] = dp[j] = 0;
         if (!p->partial)
             continue;
         float *sums = at->by_distance - (t->pos + i + p->low);
 #pragma omp simd
-        for (int j = 0; j < n; j++)
+        for (size_t j = 0; j < end; j++)
             sums[j] += dp[j];
     }
 }
@@ -252,7 +266,7 @@ static void attn_backward(void *arg, int task, int thread)
     float *s = cpu_scratch_of(p->c, thread);
     struct attn_scratch at = {s, s + p->max_tile, s + 2 * p->max_tile, s + 2 * p->max_tile + p->max_row};
     if (p->partial)
-        memset(at.by_distance, 0, (size_t)p->n_distances * sizeof(float));
+        memset(at.by_distance, 0, ((size_t)p->n_distances + PAD) * sizeof(float));
     if (t.n_q == 0 || keys_seen(a, &t, cpu_min(t.tile, t.n_q)) < t.n_k) {
         zero_rows(a->dk, a->ld_kv, t.k0, t.n_k, t.col, a->d_kv);
         zero_rows(a->dv, a->ld_kv, t.k0, t.n_k, t.col, a->d_kv);
@@ -270,7 +284,7 @@ void cpu_attention_backward(struct backend *b, const struct attn_args *a)
 {
     struct attn_call p = attn_call(b, a);
     int n_tasks = a->n_seqs * a->n_heads;
-    if (!cpu_scratch(p.c, 2 * p.max_tile + p.max_row + (size_t)p.n_distances) || !attn_tables(&p, true))
+    if (!cpu_scratch(p.c, 2 * p.max_tile + p.max_row + (size_t)p.n_distances + PAD) || !attn_tables(&p, true))
         return;
     team_run(p.c->team, n_tasks, attn_backward, &p);
     for (int task = 0; p.partial && task < n_tasks; task++)

@@ -195,7 +195,7 @@ void cpu_lora(struct backend *b, const struct lora_args *a, float *y, size_t ld_
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    if (!cpu_drops(&a->drop) || cpu_scratch(p.c, (LORA_ROWS + 1) * (size_t)a->d_in))
+    if (!cpu_drops(&a->drop) || cpu_scratch(p.c, LORA_ROWS * (size_t)a->d_in + cpu_mask_room(a->d_in)))
         team_run(p.c->team, lora_tasks(&p), lora_block, &p);
 }
 
@@ -276,7 +276,7 @@ void cpu_lora_backward(struct backend *b, const struct lora_args *a, float *dx, 
     p.x = x;
     p.ld_x = ld_x;
     int per_member = cpu_blocks(a->d_in, COLS) + cpu_blocks(a->d_out, COLS);
-    if (cpu_drops(&a->drop) && !cpu_scratch(p.c, (LORA_ROWS + 1) * (size_t)a->d_in))
+    if (cpu_drops(&a->drop) && !cpu_scratch(p.c, LORA_ROWS * (size_t)a->d_in + cpu_mask_room(a->d_in)))
         return;
     team_run(p.c->team, lora_tasks(&p), lora_backward_block, &p);
     team_run(p.c->team, p.a.n_members * per_member, lora_grad_block, &p);

@@ -7,7 +7,7 @@
 #include "models/cpu_math.h"
 #include "models/dropout.h"
 
-enum { ROWS = 64, COLS = 16, MASK_BLOCKS = 16 };
+enum { ROWS = 64, COLS = 16, MASK_BLOCKS = CPU_MASK_SPAN / 8 };
 
 /* One struct for all; an operation uses what it needs. */
 struct rows_args {
@@ -139,43 +139,35 @@ void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw
             dw[j] += c->shared[k * (size_t)d + j];
 }
 
-/* The words of MASK_BLOCKS Philox blocks, one block per lane. */
-CPU_KERNEL static void mask_words(uint32_t *restrict words, const struct dropout *drop, uint32_t owner,
-                                  uint32_t index, uint32_t col8)
+/* The masks of n_blocks Philox blocks of eight columns each, one block per lane. */
+CPU_INLINE void mask_blocks(float *restrict mask, uint32_t n_blocks, const struct dropout *drop,
+                            uint32_t owner, uint32_t index, uint32_t col8)
 {
     const uint64_t seed = drop->seed;
-    const uint32_t site = drop->site;
-    for (uint32_t l = 0; l < MASK_BLOCKS; l++) {
+    const uint32_t site = drop->site, threshold = dropout_threshold(drop->p);
+    const float scale = dropout_scale(threshold);
+    uint32_t words[4 * MASK_BLOCKS];
+    for (uint32_t l = 0; l < n_blocks; l++) {
         struct rng4 w = dropout_words(seed, site, owner, index, col8 + l);
         words[4 * l] = w.v[0];
         words[4 * l + 1] = w.v[1];
         words[4 * l + 2] = w.v[2];
         words[4 * l + 3] = w.v[3];
     }
-}
-
-CPU_KERNEL static void mask_values(float *restrict mask, const uint32_t *restrict words,
-                                   uint32_t threshold, float scale)
-{
-    for (int l = 0; l < 4 * MASK_BLOCKS; l++) {
+    for (uint32_t l = 0; l < 4 * n_blocks; l++) {
         mask[2 * l] = (words[l] & 0xffffu) >= threshold ? scale : 0;
         mask[2 * l + 1] = words[l] >> 16 >= threshold ? scale : 0;
     }
 }
 
-void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
+CPU_KERNEL void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
 {
-    enum { SPAN = 8 * MASK_BLOCKS };
-    uint32_t words[4 * MASK_BLOCKS], threshold = dropout_threshold(drop->p);
     uint32_t owner = drop->row_owner[row], index = drop->row_index[row];
-    float part[SPAN], scale = dropout_scale(threshold);
-    for (int j = 0; j < n; j += SPAN) {
-        mask_words(words, drop, owner, index, (col + (uint32_t)j) / 8);
-        bool is_whole = n - j >= SPAN;
-        mask_values(is_whole ? mask + j : part, words, threshold, scale);
-        if (!is_whole)
-            memcpy(mask + j, part, (size_t)(n - j) * sizeof(float));
-    }
+    int done = 0;
+    for (; n - done > 4 * MASK_BLOCKS; done += 8 * MASK_BLOCKS)
+        mask_blocks(mask + done, MASK_BLOCKS, drop, owner, index, (col + (uint32_t)done) / 8);
+    if (done < n)
+        mask_blocks(mask + done, MASK_BLOCKS / 2, drop, owner, index, (col + (uint32_t)done) / 8);
 }
 
 /* out = x * mask, or y + x * mask */
@@ -223,7 +215,7 @@ static void dropout_run(struct backend *b, struct rows_args *p)
     p->c = cpu_of(b);
     if (!cpu_drops(p->drop))
         team_run(p->c->team, cpu_blocks(p->n, ROWS), plain_block, p);
-    else if (cpu_scratch(p->c, (size_t)p->d))
+    else if (cpu_scratch(p->c, cpu_mask_room(p->d)))
         team_run(p->c->team, cpu_blocks(p->n, ROWS), dropout_block, p);
 }
 
@@ -272,7 +264,7 @@ CPU_KERNEL static void geglu_block(void *arg, int task, int thread)
 void cpu_geglu(struct backend *b, int n, int d, float *out, const float *gu, const struct dropout *drop)
 {
     struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = out, .x = gu, .drop = drop};
-    if (cpu_scratch(p.c, (size_t)d))
+    if (cpu_scratch(p.c, cpu_mask_room(d)))
         team_run(p.c->team, cpu_blocks(n, ROWS), geglu_block, &p);
 }
 
@@ -300,6 +292,6 @@ void cpu_geglu_backward(struct backend *b, int n, int d, float *dgu, const float
                         const struct dropout *drop)
 {
     struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = dgu, .x = gu, .y = dout, .drop = drop};
-    if (cpu_scratch(p.c, (size_t)d))
+    if (cpu_scratch(p.c, cpu_mask_room(d)))
         team_run(p.c->team, cpu_blocks(n, ROWS), geglu_backward_block, &p);
 }

@@ -14,7 +14,10 @@
 #ifndef TEST_VERYEDGE
 #define TEST_VERYEDGE "veryedge" /* CMake names the one it built */
 #endif
-#define PROGRAM_DIR "program-test" /* in the current folder, made afresh by program_begin */
+#ifndef TEST_NAME
+#define TEST_NAME "test" /* CMake gives each program its own, so that several can run at once */
+#endif
+#define PROGRAM_DIR TEST_NAME ".folder" /* in the current folder, made afresh by program_begin */
 
 static inline void program_begin(void)
 {

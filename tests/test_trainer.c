@@ -2,6 +2,8 @@
  * differences. */
 #include "tests/test.h"
 
+#include <pthread.h>
+
 #include "models/trainer.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
@@ -170,6 +172,44 @@ static void a_trainer_used_before_gives_the_same_bytes(void)
     }
     CHECK_TRUE(memcmp(first, b.job.adapter_out, N_CLIENTS * b.n * sizeof(*first)) == 0);
     trainer_close(t);
+    bench_fini(&b);
+}
+
+struct parallel {
+    struct trainer *trainer;
+    struct train_job job;
+    enum err_code code;
+};
+
+static void *run_parallel(void *arg)
+{
+    struct parallel *p = arg;
+    for (int i = 0; i < 3 && !p->code; i++)
+        p->code = trainer_run(p->trainer, &p->job, NULL);
+    return NULL;
+}
+
+static void trainers_on_two_threads_share_a_model(void)
+{
+    struct bench b;
+    struct parallel p[2];
+    pthread_t thread[2];
+    bench_init(&b, &spec);
+    run(&b, &spec, 1);
+    for (int i = 0; i < 2; i++) {
+        p[i] = (struct parallel){open_trainer(&b, &spec, N_CLIENTS, 2), b.job, OK};
+        p[i].job.adapter_out = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
+        p[i].job.loss = ARENA_NEW(&b.a, double, N_CLIENTS);
+    }
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(pthread_create(&thread[i], NULL, run_parallel, &p[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(pthread_join(thread[i], NULL), 0);
+        CHECK_INT(p[i].code, OK);
+        CHECK_TRUE(
+            memcmp(p[i].job.adapter_out, b.job.adapter_out, N_CLIENTS * b.n * sizeof(float)) == 0);
+        trainer_close(p[i].trainer);
+    }
     bench_fini(&b);
 }
 
@@ -342,6 +382,7 @@ int main(void)
     CASE(a_client_alone_gets_what_it_gets_in_a_cohort_of_ten);
     CASE(the_number_of_threads_changes_no_byte);
     CASE(a_trainer_used_before_gives_the_same_bytes);
+    CASE(trainers_on_two_threads_share_a_model);
     CASE(the_seed_draws_the_masks_and_only_them);
     CASE(gradients_agree_with_finite_differences);
     CASE(local_optimizers_do_their_steps);

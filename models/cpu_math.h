@@ -2,8 +2,9 @@
  *
  * A kernel is a plain loop that the compiler vectorises. CPU_KERNEL before it makes three copies, for
  * AVX-512, AVX2 with FMA and any x86-64, of which the program takes the best at its start; elsewhere there
- * is one. Sums in a loop marked "omp simd reduction" run in as many lanes as the machine has, so
- * their last bits belong to the kind of processor (which describe names), not to the number of threads. */
+ * is one. A kernel is static: clang 14 gives a public one a name that other files do not find. Sums in a
+ * loop marked "omp simd reduction" run in as many lanes as the machine has, so their last bits belong to
+ * the kind of processor (which describe names), not to the number of threads. */
 #ifndef MODELS_CPU_MATH_H
 #define MODELS_CPU_MATH_H
 

@@ -160,7 +160,7 @@ CPU_INLINE void mask_blocks(float *restrict mask, uint32_t n_blocks, const struc
     }
 }
 
-CPU_KERNEL void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
+CPU_KERNEL static void mask_row(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
 {
     uint32_t owner = drop->row_owner[row], index = drop->row_index[row];
     int done = 0;
@@ -168,6 +168,11 @@ CPU_KERNEL void cpu_mask(float *mask, int n, const struct dropout *drop, size_t 
         mask_blocks(mask + done, MASK_BLOCKS, drop, owner, index, (col + (uint32_t)done) / 8);
     if (done < n)
         mask_blocks(mask + done, MASK_BLOCKS / 2, drop, owner, index, (col + (uint32_t)done) / 8);
+}
+
+void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
+{
+    mask_row(mask, n, drop, row, col);
 }
 
 /* out = x * mask, or y + x * mask */

@@ -49,7 +49,7 @@ __attribute__((format(printf, 1, 2))) static inline int program(const char *args
     va_start(list, args);
     vsnprintf(what, sizeof(what), args, list);
     va_end(list);
-    snprintf(line, sizeof(line), "cd " PROGRAM_DIR " && '%s' %s >out.txt 2>err.txt", TEST_VERYEDGE,
+    snprintf(line, sizeof(line), "cd " PROGRAM_DIR " || exit 9; '%s' %s >out.txt 2>err.txt", TEST_VERYEDGE,
              what);
     int status = system(line);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;

@@ -28,32 +28,31 @@ static void check_same(const char *a, const char *b)
 
 static int quickstart(const char *out, int workers, const char *more)
 {
-    return program("run '" TEST_SOURCE "/scenarios/quickstart.json' --set output.dir=%s --workers %d "
-                   "--set federation.rounds=4 --set evaluate.every=2 --set evaluate.samples=20 %s",
+    return program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set output.dir=%s "
+                   "--workers %d --set federation.rounds=3 --set evaluate.every=2 "
+                   "--set evaluate.samples=12 %s",
                    out, workers, more);
 }
 
 static void the_same_scenario_gives_the_same_bytes(void)
 {
-    CHECK_INT(quickstart("a", 2, ""), 0);
-    CHECK_INT(quickstart("b", 2, ""), 0);
-    check_same("a", "b");
+    CHECK_INT(quickstart("two", 2, ""), 0);
+    CHECK_INT(quickstart("again", 2, ""), 0);
+    check_same("two", "again");
 }
 
 static void the_number_of_workers_changes_no_byte(void)
 {
     CHECK_INT(quickstart("one", 1, ""), 0);
-    CHECK_INT(quickstart("two", 2, ""), 0);
     CHECK_INT(quickstart("four", 4, ""), 0);
-    check_same("one", "two");
-    check_same("one", "four");
+    check_same("two", "one");
+    check_same("two", "four");
 }
 
 static void another_seed_gives_another_run(void)
 {
-    CHECK_INT(quickstart("seven", 2, "--seed 7"), 0);
-    CHECK_INT(quickstart("eight", 2, "--seed 8"), 0);
-    struct csv *a = program_csv("seven/rounds.csv"), *b = program_csv("eight/rounds.csv");
+    CHECK_INT(quickstart("seven", 2, "--seed 7 --set evaluate.every=0"), 0);
+    struct csv *a = program_csv("two/rounds.csv"), *b = program_csv("seven/rounds.csv");
     CHECK_TRUE(program_cell(a, 0, "train_loss") != program_cell(b, 0, "train_loss"));
     csv_close(a);
     csv_close(b);
@@ -61,9 +60,8 @@ static void another_seed_gives_another_run(void)
 
 static void training_in_chunks_changes_results_by_rounding_only(void)
 {
-    CHECK_INT(quickstart("whole", 2, ""), 0);
-    CHECK_INT(quickstart("chunks", 2, "--set compute.chunk=3"), 0);
-    struct csv *a = program_csv("whole/rounds.csv"), *b = program_csv("chunks/rounds.csv");
+    CHECK_INT(quickstart("chunks", 2, "--set compute.chunk=3 --set evaluate.every=0"), 0);
+    struct csv *a = program_csv("two/rounds.csv"), *b = program_csv("chunks/rounds.csv");
     for (size_t i = 0; i < csv_rows(a); i++) {
         CHECK_REL(program_cell(b, i, "train_loss"), program_cell(a, i, "train_loss"), 1e-3);
         CHECK_NEAR(program_cell(b, i, "duration_s"), program_cell(a, i, "duration_s"), 0);
@@ -72,11 +70,13 @@ static void training_in_chunks_changes_results_by_rounding_only(void)
     csv_close(b);
 }
 
+/* Interrupted as soon as its first round is on the screen. */
 static void ctrl_c_leaves_complete_rounds_and_exit_130(void)
 {
-    int status = program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set output.dir=c "
-                         "--set federation.rounds=100000 --set evaluate.every=0 & pid=$!; sleep 4; kill "
-                         "-INT $pid; wait $pid");
+    int status = program("run '" TEST_SOURCE "/scenarios/quickstart.json' --set output.dir=c --set "
+                         "federation.rounds=100000 --set evaluate.every=0 >seen.txt 2>err.txt & pid=$!; "
+                         "i=0; until grep -qs '^ *1 ' seen.txt || [ $i -ge 600 ]; do sleep 0.1; "
+                         "i=$((i + 1)); done; kill -INT $pid; wait $pid");
     CHECK_INT(status, 130);
     struct csv *r = program_csv("c/rounds.csv");
     CHECK_TRUE(csv_rows(r) >= 1);

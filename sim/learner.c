@@ -250,11 +250,6 @@ const struct t5_config *learner_config(const struct learner *l)
     return t5_config_of(l->model);
 }
 
-size_t learner_data_samples(const struct learner *l, size_t client)
-{
-    return split_size(&l->split, client);
-}
-
 size_t learner_batch_of(const struct learner *l, size_t client)
 {
     return split_batch_size(&l->split, client, (size_t)l->spec.batch);

@@ -53,7 +53,6 @@ void learner_close(struct learner *l);
 void learner_describe(const struct learner *l, char *out, size_t n);
 size_t learner_adapter_size(const struct learner *l); /* trainable values */
 const struct t5_config *learner_config(const struct learner *l);
-size_t learner_data_samples(const struct learner *l, size_t client);
 /* Samples in the mini-batch of a client. */
 size_t learner_batch_of(const struct learner *l, size_t client);
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "sim/base/text.h"
 
@@ -68,8 +69,7 @@ static const struct column CLIENTS[] = {
     CLIENT(time_source, COLUMN_TEXT, "", "where its training seconds come from"),
     CLIENT(status, COLUMN_TEXT, "",
            "ok, late (deadline), dropped (it failed), out_of_memory (it cannot train this)"),
-    CLIENT(data_samples, COLUMN_INT, "", "samples it holds"),
-    CLIENT(accounting, COLUMN_TEXT, "", "how comm_j was counted"),
+    CLIENT(accounting, COLUMN_TEXT, "", "how comm_j was counted; only where it is not literal"),
 };
 
 static const struct column ELEMENTS[] = {
@@ -78,7 +78,8 @@ static const struct column ELEMENTS[] = {
     ELEMENT(count, COLUMN_INT, "", "elements of this kind that each bit passes"),
     ELEMENT(bits, COLUMN_DOUBLE, "bit", "payload bits that came this way, each counted once"),
     ELEMENT(joules, COLUMN_DOUBLE, "J", "bits x count x joules per bit"),
-    ELEMENT(per_bit, COLUMN_TEXT, "", "the set of joules per bit that was charged"),
+    ELEMENT(per_bit, COLUMN_TEXT, "",
+            "the set of joules per bit that was charged; only where accounting is not literal"),
 };
 
 #define SUMMARY(field, type, unit, meaning)                                                        \
@@ -130,8 +131,11 @@ static const struct column SUMMARIES[] = {
 };
 
 static const struct table ROUNDS_TABLE = {"rounds", COUNT(ROUNDS), ROUNDS, false};
-static const struct table CLIENTS_TABLE = {"clients", COUNT(CLIENTS), CLIENTS, false};
-static const struct table ELEMENTS_TABLE = {"elements", COUNT(ELEMENTS), ELEMENTS, false};
+/* Without and with the label in the last column. */
+static const struct table CLIENTS_TABLE[] = {{"clients", COUNT(CLIENTS) - 1, CLIENTS, false},
+                                             {"clients", COUNT(CLIENTS), CLIENTS, false}};
+static const struct table ELEMENTS_TABLE[] = {{"elements", COUNT(ELEMENTS) - 1, ELEMENTS, false},
+                                              {"elements", COUNT(ELEMENTS), ELEMENTS, false}};
 static const struct table SUMMARY_TABLE = {"summary", COUNT(SUMMARIES), SUMMARIES, true};
 
 const struct table *record_summary(void)
@@ -144,14 +148,19 @@ const struct table *record_rounds(void)
     return &ROUNDS_TABLE;
 }
 
-const struct table *record_clients(void)
+bool record_is_labelled(const char *accounting)
 {
-    return &CLIENTS_TABLE;
+    return strcmp(accounting, "literal") != 0;
 }
 
-const struct table *record_elements(void)
+const struct table *record_clients(bool is_labelled)
 {
-    return &ELEMENTS_TABLE;
+    return &CLIENTS_TABLE[is_labelled];
+}
+
+const struct table *record_elements(bool is_labelled)
+{
+    return &ELEMENTS_TABLE[is_labelled];
 }
 
 const char *record_cell(const struct column *c, const void *row, char out[64])

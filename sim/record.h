@@ -43,7 +43,6 @@ struct client_record {
     int64_t bytes_down, bytes_up;
     double comm_j, device_j, train_loss;
     const char *time_source, *status;
-    int64_t data_samples;
     const char *accounting;
 };
 
@@ -69,8 +68,12 @@ struct summary_record {
 
 const struct table *record_summary(void);
 const struct table *record_rounds(void);
-const struct table *record_clients(void);
-const struct table *record_elements(void);
+/* Whether an accounting needs a label on every row. */
+bool record_is_labelled(const char *accounting);
+
+/* is_labelled: with a last column that names an accounting that is not literal. */
+const struct table *record_clients(bool is_labelled);
+const struct table *record_elements(bool is_labelled);
 
 /* The cell of a column as text: integers and shortest decimals that read back as the same double; an empty
  * text where the value is not available. out holds 64 bytes; COLUMN_TEXT is returned as it is. */

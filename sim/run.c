@@ -53,6 +53,11 @@ int run_cores(void)
     return CPU_COUNT(&set);
 }
 
+static bool is_labelled(const struct run *r)
+{
+    return record_is_labelled(r->s->energy.accounting->name);
+}
+
 /* --- opening --- */
 
 static enum err_code open_learner(struct run *r, struct err *e)
@@ -146,7 +151,7 @@ static enum err_code open_all(struct run *r, struct err *e)
     if ((code = open_network(r, e)))
         return code;
     books_init(&r->books, r->plan, &s->energy.charged, s->energy.carbon_g_per_kwh);
-    if (r->o->has_files && (code = sinks_open(&r->sinks, r->dir.aside, e)))
+    if (r->o->has_files && (code = sinks_open(&r->sinks, r->dir.aside, is_labelled(r), e)))
         return code;
     if (s->energy.accounting->warning && !r->log->is_quiet)
         printf("%s\n", s->energy.accounting->warning);
@@ -180,7 +185,8 @@ static void close_all(struct run *r)
 
 static enum err_code put_element(void *user, const struct element_record *record, struct err *e)
 {
-    return sinks_row(user, record_elements(), record, e);
+    struct run *r = user;
+    return sinks_row(r->sinks, record_elements(is_labelled(r)), record, e);
 }
 
 static enum err_code write_json(struct run *r, const char *name, struct json_out *o, struct err *e)
@@ -226,7 +232,7 @@ static enum err_code write_performance(struct run *r, struct err *e)
 
 static enum err_code write_results(struct run *r, struct err *e)
 {
-    enum err_code code = books_elements(&r->books, put_element, r->sinks, e);
+    enum err_code code = books_elements(&r->books, put_element, r, e);
     if (!code)
         code = sinks_row(r->sinks, record_summary(), server_summary(r->server), e);
     if (code)

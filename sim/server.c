@@ -25,6 +25,7 @@ struct server {
     struct cohort cohort;
     uint32_t round;
     double start_s;
+    bool is_labelled; /* the accounting is not literal */
     uint64_t *is_taken;
     size_t *arrived;
     struct account_part *part; /* of the arrived */
@@ -205,12 +206,11 @@ static enum err_code put_client(struct server *s, const struct member *m, double
         .accounting = sc->energy.accounting->name};
     if (s->p.learner) {
         size_t batch = learner_batch_of(s->p.learner, m->client);
-        c.data_samples = (int64_t)learner_data_samples(s->p.learner, m->client);
         c.samples = isnan(m->loss) ? 0 : (int64_t)batch * sc->federation.local.local_steps;
     }
     r->bytes_down += c.bytes_down;
     r->bytes_up += c.bytes_up;
-    return s->p.sinks ? sinks_row(s->p.sinks, record_clients(), &c, e) : OK;
+    return s->p.sinks ? sinks_row(s->p.sinks, record_clients(s->is_labelled), &c, e) : OK;
 }
 
 /* Books every member and fills the round's record. */

@@ -11,7 +11,7 @@ struct sinks {
     struct sink *sink[N_SINKS];
 };
 
-enum err_code sinks_open(struct sinks **out, const char *folder, struct err *e)
+enum err_code sinks_open(struct sinks **out, const char *folder, bool is_labelled, struct err *e)
 {
     void *memory;
     enum err_code code = mem_big(&memory, sizeof(struct sinks), "the outputs", e);
@@ -19,7 +19,7 @@ enum err_code sinks_open(struct sinks **out, const char *folder, struct err *e)
         return code;
     struct sinks *s = memory;
     for (int i = 0; i < N_SINKS && !code; i++)
-        code = SINKS[i]->open(&s->sink[i], folder, e);
+        code = SINKS[i]->open(&s->sink[i], folder, is_labelled, e);
     if (code)
         sinks_abandon(s);
     else

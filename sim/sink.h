@@ -13,7 +13,7 @@ struct sink;
 
 struct sink_ops {
     const char *name, *what; /* for help */
-    enum err_code (*open)(struct sink **out, const char *folder, struct err *e);
+    enum err_code (*open)(struct sink **out, const char *folder, bool is_labelled, struct err *e);
     enum err_code (*row)(struct sink *s, const struct table *t, const void *record, struct err *e);
     enum err_code (*close)(struct sink *s, struct err *e); /* puts files in place; frees s in any case */
     void (*abandon)(struct sink *s);                       /* leaves nothing; frees s */
@@ -24,9 +24,9 @@ struct sink {
     const struct sink_ops *ops;
 };
 
-/* All sinks of the table, open. */
+/* All sinks of the table, open. is_labelled as in record.h. */
 struct sinks;
-enum err_code sinks_open(struct sinks **out, const char *folder, struct err *e);
+enum err_code sinks_open(struct sinks **out, const char *folder, bool is_labelled, struct err *e);
 enum err_code sinks_row(struct sinks *s, const struct table *t, const void *record, struct err *e);
 enum err_code sinks_close(struct sinks *s, struct err *e);
 void sinks_abandon(struct sinks *s); /* NULL is fine */

@@ -39,7 +39,7 @@ static void csv_abandon(struct sink *base)
     mem_free(s);
 }
 
-static enum err_code csv_open(struct sink **out, const char *folder, struct err *e)
+static enum err_code csv_open(struct sink **out, const char *folder, bool is_labelled, struct err *e)
 {
     void *memory;
     enum err_code code = mem_big(&memory, sizeof(struct csv_sink), "an output", e);
@@ -47,7 +47,8 @@ static enum err_code csv_open(struct sink **out, const char *folder, struct err 
         return code;
     struct csv_sink *s = memory;
     s->base.ops = &sink_csv;
-    const struct table *const tables[] = {record_rounds(), record_clients(), record_elements()};
+    const struct table *const tables[] = {record_rounds(), record_clients(is_labelled),
+                                          record_elements(is_labelled)};
     for (int i = 0; i < 3 && !code; i++)
         code = begin(s, folder, tables[i], e);
     if (code)

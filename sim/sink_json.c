@@ -23,8 +23,10 @@ static void json_abandon(struct sink *base)
     mem_free(s);
 }
 
-static enum err_code json_sink_open(struct sink **out, const char *folder, struct err *e)
+static enum err_code json_sink_open(struct sink **out, const char *folder, bool is_labelled,
+                                     struct err *e)
 {
+    (void)is_labelled; /* the summary names its accounting anyway */
     void *memory;
     enum err_code code = mem_big(&memory, sizeof(struct json_sink), "an output", e);
     if (code)

@@ -55,15 +55,16 @@ enum {
 };
 
 /* Opens both parts. Messages name file and line ("FILE:12: summary: ..."; in an array
- * "FILE: [11].summary: ..."). Every sample has text; an empty dialogue or summary is ERR_INPUT with its
- * line. With a validation file, labels of both files share one numbering and its first n_heldout samples
- * are taken (0 = all); without, the last n_heldout samples of source are held out and at least one must
- * be left to train on. builtin: owner 0 of the stream RNG_DIALOGUE trains, owner 1 is held out; sample i
- * is the same for every n. On failure neither *train nor *heldout is written. */
+ * "FILE: [11].summary: ..."). Every sample has text; an empty dialogue or summary is ERR_INPUT with
+ * its line. With a validation file, labels of both files share one numbering and its first
+ * n_heldout samples are taken (0 = all); without, the last n_heldout samples of source are held out
+ * and at least one must be left to train on. builtin: owner 0 of the stream RNG_DIALOGUE trains,
+ * owner 1 is held out; sample i is the same for every n. On failure neither *train nor *heldout is
+ * written. */
 enum err_code data_open(struct dataset **train, struct dataset **heldout,
                         const struct data_spec *spec, struct err *e);
-/* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with </s>
- * last. A text of which nothing is left (zero-width characters) becomes </s> alone. */
+/* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with
+ * </s> last. A text of which nothing is left (zero-width characters) becomes </s> alone. */
 enum err_code data_tokenise(struct dataset *d, const struct tokens *t, const struct data_spec *spec,
                             struct err *e);
 void data_close(struct dataset *d); /* NULL is fine */

@@ -1,4 +1,5 @@
-/* models/evaluate.h: loss, greedy summaries and ROUGE of one adapter over a fixed held-out slice. */
+/* models/evaluate.h: loss, greedy summaries and ROUGE of one adapter over a fixed held-out slice.
+ */
 #ifndef MODELS_EVALUATE_H
 #define MODELS_EVALUATE_H
 
@@ -17,11 +18,12 @@ struct eval_result {
     bool has_rouge;
     double rouge1, rouge2, rougeL, rougeLsum; /* 100 * mean F1, stemmed, as Google's rouge_score */
     bool has_facts;     /* with texts, and every sample lists its facts (builtin:dialogues) */
-    double fact_recall; /* mean over samples: share of the facts that the text holds word for word, 0 .. 1 */
+    double fact_recall; /* mean over samples: share of the facts that the text holds word for word,
+                           0 .. 1 */
 };
 
 struct eval_spec {
-    size_t n_samples;   /* the first n of the held-out set */
+    size_t n_samples; /* the first n of the held-out set */
     bool wants_rouge;
     int max_new_tokens; /* of a greedy summary */
     int batch;          /* sequences per pass; cut so that memory stays bounded */
@@ -36,7 +38,8 @@ enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
                              int n_threads, struct err *e);
 void evaluator_close(struct evaluator *v);
 
-/* One evaluation at a time per evaluator; call it from any thread. adapter [lora_size], host; NULL: none. */
+/* One evaluation at a time per evaluator; call it from any thread. adapter [lora_size], host; NULL:
+ * none. */
 enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
                             struct err *e);
 

@@ -2,11 +2,12 @@
  *
  * Start values decide whether such a small model learns to copy (models/tiny/README.md): Hugging
  * Face's for T5, but the head is the embedding times d^-1/2, every attention's o is the transpose
- * of its v, and cross-attention's q is its k times d^-1/4. A step is one pack of `batch` examples
- * of models/pretrain_data.h; the loss is the mean over all target tokens; the gradient is clipped
- * to norm 1; AdamW with a linear warm-up and a linear fall to 0 at the last step. The result is a
- * function of the spec (and of the machine's BLAS), not of the number of threads, nor of where a
- * run was interrupted. */
+ * of its v, cross-attention's q is its k times d^-1/4, and the position bias points one head of
+ * each stack at the token before and one of the encoder's at the token after. A step is one pack of
+ * `batch` examples of models/pretrain_data.h; the loss is the mean over all target tokens; the
+ * gradient is clipped to norm 1; AdamW with a linear warm-up and a linear fall to 0 at the last
+ * step. The result is a function of the spec (and of the machine's BLAS), not of the number of
+ * threads, nor of where a run was interrupted. */
 #ifndef MODELS_PRETRAIN_H
 #define MODELS_PRETRAIN_H
 

@@ -1,5 +1,5 @@
-/* models/pretrain_probe.h: can LoRA teach a base model the reference style at all? All data in one place,
- * AdamW, no network: the upper bound of every federated run with the same adapter. */
+/* models/pretrain_probe.h: can LoRA teach a base model the reference style at all? All data in one
+ * place, AdamW, no network: the upper bound of every federated run with the same adapter. */
 #ifndef MODELS_PRETRAIN_PROBE_H
 #define MODELS_PRETRAIN_PROBE_H
 
@@ -25,7 +25,8 @@ struct probe_spec {
     void (*show)(void *to, int step, const struct sample *s, const char *text);
 };
 
-/* Rank 16, alpha 32, dropout 0.05 on q and v; 1000 steps of 16, lr 3e-3; 4000 dialogues, 200 held out. */
+/* Rank 16, alpha 32, dropout 0.05 on q and v; 1000 steps of 16, lr 3e-3; 4000 dialogues, 200 held
+ * out. */
 struct probe_spec probe_defaults(void);
 enum err_code probe_run(const struct probe_spec *s, struct err *e);
 

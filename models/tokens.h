@@ -1,8 +1,8 @@
 /* models/tokens.h: text to token ids and back, by a SentencePiece model (spm_tokens.cpp).
  *
  * Ids hold no end mark; the caller appends TOKEN_EOS. T5's conventions: pad 0, </s> 1, <unk> 2; the
- * sentinels <extra_id_0> .. <extra_id_n-1> are not in the file and take the last rows of the model's
- * table, counted down. Thread safe once open. No exception escapes. */
+ * sentinels <extra_id_0> .. <extra_id_n-1> are not in the file and take the last rows of the
+ * model's table, counted down. Thread safe once open. No exception escapes. */
 #ifndef MODELS_TOKENS_H
 #define MODELS_TOKENS_H
 

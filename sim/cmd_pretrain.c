@@ -109,7 +109,7 @@ enum err_code cmd_pretrain(int argc, char **argv, struct err *e)
     size_t n_args;
     const struct cli_option options[] = {
         CLI_TEXT("out", "DIR", "folder of the model (needed, unless --probe)", &out),
-        CLI_INT("steps", "N", "steps to take (default: 4000, --probe 1000)", 1, PRETRAIN_MAX_STEPS,
+        CLI_INT("steps", "N", "steps to take (default: 2600, --probe 1000)", 1, PRETRAIN_MAX_STEPS,
                 &steps),
         CLI_DOUBLE("lr", "X", "peak learning rate (default: 0.0015, --probe 0.003)", 1e-9, 1e3,
                    &lr),

@@ -18,6 +18,7 @@ static const struct command {
     {"pretrain", "make the built-in model from nothing, or probe what LoRA can teach one",
      cmd_pretrain},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
+    {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };
 enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 

@@ -137,27 +137,24 @@ static enum err_code parse_all(struct json root, struct scenario *s, struct err 
         scenario_parse_compute, scenario_parse_evaluate, scenario_parse_energy,
         scenario_parse_output,
     };
-    struct json made_with;
+    struct json built_with;
     enum err_code code = OK;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !code; i++)
         code = parts[i](root, s, e);
     /* A run's own scenario.json says what it was made with; that is no setting. */
     if (!code)
-        code = json_object_opt(root, "made_with", &made_with, e);
+        code = json_object_opt(root, "built_with", &built_with, e);
     return code ? code : json_finish(root, e);
 }
 
-enum err_code scenario_load(struct scenario **out, const char *path, size_t n_sets,
-                            const char *const *sets, struct err *e)
+/* Types a document and closes it. path: where it comes from, for messages, names and relative paths. */
+static enum err_code from_document(struct scenario **out, const char *path, struct json_doc *doc,
+                                   struct err *e)
 {
-    struct json_doc *doc = NULL;
-    enum err_code code = overlay_load(&doc, path, n_sets, sets, e);
-    if (code)
-        return code;
     struct scenario *s = calloc(1, sizeof(*s));
     CHECK(s && "out of memory");
     s->path = arena_strdup(&s->arena, path);
-    code = parse_all(json_root(doc), s, e);
+    enum err_code code = parse_all(json_root(doc), s, e);
     json_close(doc);
     if (code) {
         scenario_close(s);
@@ -165,6 +162,22 @@ enum err_code scenario_load(struct scenario **out, const char *path, size_t n_se
     }
     *out = s;
     return OK;
+}
+
+enum err_code scenario_load(struct scenario **out, const char *path, size_t n_sets,
+                            const char *const *sets, struct err *e)
+{
+    struct json_doc *doc = NULL;
+    enum err_code code = overlay_load(&doc, path, n_sets, sets, e);
+    return code ? code : from_document(out, path, doc, e);
+}
+
+enum err_code scenario_read(struct scenario **out, const char *name, const char *text,
+                            struct err *e)
+{
+    struct json_doc *doc = NULL;
+    enum err_code code = json_parse(&doc, name, text, strlen(text), e);
+    return code ? code : from_document(out, name, doc, e);
 }
 
 void scenario_close(struct scenario *s)

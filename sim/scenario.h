@@ -148,6 +148,9 @@ struct scenario {
  * paths in a file are relative to that file, in an assignment to the current folder. */
 enum err_code scenario_load(struct scenario **out, const char *path, size_t n_sets,
                             const char *const *sets, struct err *e);
+/* The same from a text without `extends`; name stands for the file in messages. */
+enum err_code scenario_read(struct scenario **out, const char *name, const char *text,
+                            struct err *e);
 void scenario_close(struct scenario *s); /* NULL is fine */
 
 /* The group that a client belongs to, client < n_clients. O(log n_groups). */

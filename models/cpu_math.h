@@ -15,6 +15,12 @@
 #else
 #define CPU_KERNEL /* a sanitizer is not ready yet when the copy is chosen */
 #endif
+/* Before a short loop of fixed length: gcc would write it out before it looks for vectors. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define CPU_KEEP_LOOP _Pragma("GCC unroll 1")
+#else
+#define CPU_KEEP_LOOP
+#endif
 #define CPU_INLINE static inline __attribute__((always_inline))
 
 /* e^x to 2e-7 relative for -87 <= x <= 88 (1.3e-7 with FMA; test_ops tries every 37th float). Outside, the

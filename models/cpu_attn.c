@@ -247,7 +247,7 @@ static void attn_backward_tile(const struct attn_call *p, const struct attn_task
     int n = keys_seen(a, t, i0 + rows);
     size_t q_at = (t->q0 + (size_t)i0) * a->ld_q + t->col, k_at = t->k0 * a->ld_kv + t->col;
     const float *dout = a->dout + (t->q0 + (size_t)i0) * a->ld_o + t->col;
-    float beta = i0 == 0 && n == t->n_k ? 0 : 1; /* else they were set to 0 before */
+    float beta = i0 == 0 ? 0 : 1; /* keys that the first tile does not see were set to 0 before */
     scores(a, t, i0, rows, n, at->s);
     cpu_gemm(false, true, rows, n, a->d_kv, 1, dout, a->ld_o, a->v + k_at, a->ld_kv, 0, at->dp, t->ld);
     softmax_tile_backward(p, t, i0, rows, n, at);

@@ -125,6 +125,35 @@ static void all_threads_take_part(void)
     team_close(t);
 }
 
+struct short_loop {
+    int number, n_tasks, n_done[3];
+};
+
+static void count_short(void *arg, int task, int thread)
+{
+    struct short_loop *s = arg;
+    (void)thread;
+    s->n_done[task] += s->number;
+}
+
+/* Loops that are over before helpers wake, each with its own argument and number of tasks: a helper that
+ * comes late must not touch the next one. */
+static void helpers_that_come_late_find_the_loop_closed(void)
+{
+    struct team *t = team_of(4);
+    int n_bad = 0;
+    for (int loop = 1; loop <= 30000; loop++) {
+        struct short_loop s = {.number = loop, .n_tasks = 2 + loop % 2};
+        team_run(t, s.n_tasks, count_short, &s);
+        for (int i = 0; i < 3; i++)
+            n_bad += s.n_done[i] != (i < s.n_tasks ? loop : 0);
+        for (volatile int i = 0; i < loop % 400; i = i + 1)
+            ; /* so that helpers wake at any moment of the next */
+    }
+    CHECK_INT(n_bad, 0);
+    team_close(t);
+}
+
 static void a_team_may_be_closed_at_once_and_may_be_null(void)
 {
     team_close(NULL);
@@ -163,6 +192,7 @@ int main(void)
     CASE(loops_of_no_task_and_of_one_task);
     CASE(no_two_tasks_at_a_time_have_one_thread_number);
     CASE(all_threads_take_part);
+    CASE(helpers_that_come_late_find_the_loop_closed);
     CASE(a_team_may_be_closed_at_once_and_may_be_null);
     CASE(teams_of_different_callers_do_not_meet);
     return test_end();

@@ -64,12 +64,14 @@ static void print_closing(const struct paper *p)
     }
     if (!checked)
         return;
-    printf("\n%d of %d legible cells reproduce; %d are not legible and are not counted.\n", same,
-           checked, lost);
+    printf("\n%d of %d legible cells reproduce", same, checked);
+    if (lost)
+        printf("; %d are not legible and are not counted", lost);
+    putchar('\n');
     print_counts(p);
     for (size_t i = 0; i < p->n_misses; i++)
         printf("does not: %s\n", p->miss[i]);
-    if (p->has_rounds)
+    if (strcmp(p->count[0].section, "table1") == 0)
         printf("Table 1 comes out under the accounting paper-table1 only, which is not physical. "
                "In true units\n"
                "(literal) kWh and G are others; why is said below each table.\n");

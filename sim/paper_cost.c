@@ -249,9 +249,10 @@ static void job_sheet(struct paper *p)
     sheet_note(
         s,
         "\"Communication costs more than computing\" holds on LTE and for the full model by either "
-        "accounting. With LoRA on 1 Gbit/s it holds under paper-table1 only: the literal %.2f kWh "
-        "is "
-        "less than the A100's quoted %.1f, a little more than the Orin's %.1f, and less than the "
+        "accounting. With LoRA on 1 Gbit/s it holds under paper-table1, hardly by literal: its "
+        "%.2f kWh "
+        "are less than the A100's quoted %.1f, a little more than the Orin's %.1f, and less than "
+        "the "
         "measured steps of both.",
         t->rounds[PAPER_LARGE] * paper_comm_kwh("literal", PAPER_LARGE, false, false),
         t->job_kwh[PAPER_A100], t->job_kwh[PAPER_ORIN]);

@@ -143,6 +143,32 @@ void paper_table4(struct paper *p)
                least, most);
 }
 
+/* Returns whether its TPS is that of Table 4. */
+static bool mfu_row(struct paper *p, struct sheet *s, struct paper_count *count,
+                    const struct paper_step *r)
+{
+    const struct device *device = device_find(paper_device(r->device));
+    CHECK(device);
+    double mfu = paper_mfu(r->model, r->tps5, fp16_peak(r->device));
+    double once = mfu * r->total_s / (r->opt_s + r->load_s);
+    bool agrees = fabs(r->tps5 - r->tps4) < 1;
+    const char *verdict = "lost";
+    char printed[16] = "";
+    if (r->mfu > 0) {
+        snprintf(printed, sizeof(printed), "%.1f", r->mfu);
+        verdict = paper_verdict(
+            p, count, paper_is_same(mfu, r->mfu, 0.1), "%s %d %s: printed %.1f, recomputed %.2f",
+            paper_model_name(r->model), r->minibatch, paper_device_name(r->device), r->mfu, mfu);
+    } else {
+        count->lost++;
+    }
+    sheet_row(s, "%s|%d|%s|%.0f|%s|%.2f|%s|%.1f|%.2f|%.2f|%s", paper_model_name(r->model),
+              r->minibatch, paper_device_name(r->device), r->tps5, printed, mfu, verdict,
+              paper_mfu(r->model, r->tps5, device->roof.flop_per_s), once, r->tps4,
+              agrees ? "yes" : "no");
+    return agrees;
+}
+
 void paper_table5(struct paper *p)
 {
     struct paper_count *count = paper_count(p, "table5", "MFU");
@@ -150,30 +176,8 @@ void paper_table5(struct paper *p)
         p, "table5", "Table 5, MFU = TPS (6 N + 12 L d s) / peak, in percent: printed | recomputed",
         "<model|mb|<dev|TPS|printed|FP16 peak|<verdict|FP32 peak|once, FP16|Table 4 TPS|<agree");
     int n_agree = 0;
-    for (int i = 0; i < PAPER_STEPS; i++) {
-        const struct paper_step *r = &p->tables->step[i];
-        const struct device *device = device_find(paper_device(r->device));
-        CHECK(device);
-        double mfu = paper_mfu(r->model, r->tps5, fp16_peak(r->device));
-        double once = mfu * r->total_s / (r->opt_s + r->load_s);
-        bool agrees = fabs(r->tps5 - r->tps4) < 1;
-        const char *verdict = "lost";
-        char printed[16] = "";
-        n_agree += agrees;
-        if (r->mfu > 0) {
-            snprintf(printed, sizeof(printed), "%.1f", r->mfu);
-            verdict =
-                paper_verdict(p, count, paper_is_same(mfu, r->mfu, 0.1),
-                              "%s %d %s: printed %.1f, recomputed %.2f", paper_model_name(r->model),
-                              r->minibatch, paper_device_name(r->device), r->mfu, mfu);
-        } else {
-            count->lost++;
-        }
-        sheet_row(s, "%s|%d|%s|%.0f|%s|%.2f|%s|%.1f|%.2f|%.2f|%s", paper_model_name(r->model),
-                  r->minibatch, paper_device_name(r->device), r->tps5, printed, mfu, verdict,
-                  paper_mfu(r->model, r->tps5, device->roof.flop_per_s), once, r->tps4,
-                  agrees ? "yes" : "no");
-    }
+    for (int i = 0; i < PAPER_STEPS; i++)
+        n_agree += mfu_row(p, s, count, &p->tables->step[i]);
     sheet_note(s,
                "%d of %d legible cells, %d are lost. s = %d, N without adapters; once: without "
                "Table 4's likely "

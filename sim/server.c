@@ -351,6 +351,7 @@ enum err_code server_open(struct server **out, const struct server_parts *parts,
     const struct scenario *sc = parts->scenario;
     s->p = *parts;
     s->last_loss = NONE;
+    s->is_labelled = record_is_labelled(parts->scenario->energy.accounting->name);
     s->cohort = (struct cohort){.scenario = sc,
                                 .network = parts->network,
                                 .costs = parts->costs,

@@ -125,6 +125,7 @@ static void a_run_under_table_1_prints_its_cells_and_says_so_everywhere(void)
         CHECK_STR(program_word(clients, i, "accounting"), "paper-table1");
         client_j += program_cell(clients, i, "comm_j");
     }
+    CHECK_INT(csv_rows(clients), 20);
     CHECK_REL(sum_j, 3.6e6 * sum_kwh, 1e-12);
     CHECK_REL(client_j, sum_j, 1e-12);
     csv_close(rounds);

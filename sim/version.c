@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "sim/commit.h" /* made by sim/commit.cmake */
+
 struct library {
     const char *name, *version;
 };

@@ -104,7 +104,7 @@ void paper_table4(struct paper *p)
     struct sheet *s = paper_sheet(
         p, "table4", "Table 4, seconds of a training step by part, and its two readings",
         "<model|mb|<dev|load|fwd|bwd|opt|sum|total|<verdict|opt/(f+b)|once|mb by TPS");
-    double least = INFINITY, most = 0;
+    double least = HUGE_VAL, most = 0;
     for (int i = 0; i < PAPER_STEPS; i++) {
         const struct paper_step *r = &p->tables->step[i];
         double sum = r->load_s + r->forward_s + r->backward_s + r->opt_s;

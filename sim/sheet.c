@@ -44,7 +44,8 @@ struct sheet *sheet_new(struct arena *a, const char *name, const char *title, co
     return s;
 }
 
-static char *format_text(struct arena *a, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static char *format_text(struct arena *a, const char *format,
+                                                               va_list args)
 {
     char text[1024];
     int n = vsnprintf(text, sizeof(text), format, args);

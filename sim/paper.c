@@ -20,6 +20,7 @@ static const struct section {
     {"table2", "energy efficiency eta_e", false, paper_table2},
     {"table4", "seconds of a training step by part", false, paper_table4},
     {"table5", "model FLOP utilisation", false, paper_table5},
+    {"figure1", "devices by data sheet, with sources", false, paper_figure1},
     {"figure4", "correlation of MFU and eta_e", false, paper_figure4},
     {"energy", "communication against computing for a whole job", true, paper_energy},
     {"text", "figures of the text against the tables and the formula", false, paper_text},

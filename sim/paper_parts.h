@@ -36,6 +36,7 @@ void paper_table1(struct paper *p);
 void paper_table2(struct paper *p);
 void paper_table4(struct paper *p);
 void paper_table5(struct paper *p);
+void paper_figure1(struct paper *p);
 void paper_figure4(struct paper *p);
 void paper_energy(struct paper *p);
 void paper_text(struct paper *p);

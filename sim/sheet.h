@@ -17,7 +17,7 @@
 #include "sim/base/mem.h"
 
 enum { SHEET_WIDTH = 100 }; /* columns of a terminal that notes are wrapped to */
-enum { SHEET_MAX_COLUMNS = 16, SHEET_MAX_ROWS = 64, SHEET_MAX_NOTES = 16 };
+enum { SHEET_MAX_COLUMNS = 16, SHEET_MAX_ROWS = 64, SHEET_MAX_NOTES = 32 };
 
 struct sheet {
     struct arena *arena;

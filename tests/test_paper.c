@@ -329,6 +329,21 @@ static void cells_of_table_1_are_those_that_were_read_from_the_paper(void)
     csv_close(t1);
 }
 
+static void figure_1_has_every_device_with_its_source(void)
+{
+    struct paper *p = open_sections(paper_tables(), "figure1");
+    if (!p)
+        return;
+    const struct sheet *s = p->sheet[0];
+    CHECK_INT(s->n_rows, device_count());
+    CHECK_STR(s->cell[0][0], "a100-80gb");
+    CHECK_STR(s->cell[0][3], "9.6"); /* 19.5e12 / 2039e9 */
+    CHECK_INT(s->n_notes, 1 + device_count());
+    for (size_t i = 0; i < device_count(); i++)
+        CHECK_HAS(s->note[1 + i], device_at(i)->source);
+    paper_close(p);
+}
+
 /* --- the command --- */
 
 static void paper_check_prints_a_line_per_table_and_exits_0(void)
@@ -349,7 +364,7 @@ static void paper_fits_100_columns_and_labels_the_accounting(void)
     CHECK_HAS(out, "91 of 91 legible cells reproduce");
     CHECK_HAS(out, "accounting paper-table1");
     CHECK_HAS(out, "not physical");
-    CHECK_TRUE(!strstr(out, "nan") && !strstr(out, "inf ") && !strstr(out, "does not:"));
+    CHECK_TRUE(!strstr(out, " nan") && !strstr(out, "inf ") && !strstr(out, "does not:"));
     for (const char *at = out; *at;) {
         size_t n = strcspn(at, "\n");
         if (n > SHEET_WIDTH)
@@ -370,7 +385,7 @@ static void paper_prints_csv_and_json_that_read_back(void)
     struct json_doc *doc = NULL;
     struct err e = {0};
     CHECK_INT(json_load(&doc, PROGRAM_DIR "/out.txt", &e), OK);
-    CHECK_INT(json_count(json_root(doc)), 9);
+    CHECK_INT(json_count(json_root(doc)), 10);
     json_close(doc);
     CHECK_INT(program("paper table1 --format md"), 0);
     CHECK_HAS(program_text("out.txt"), "| full | LTE | large | 3151.475 | 8.22 | 8.21793 | same |");
@@ -401,6 +416,7 @@ int main(void)
     CASE(simulated_rounds_agree_with_formula_and_closed_form_to_1_percent);
     CASE(simulated_literal_kwh_are_those_of_the_formula_by_its_words);
     CASE(device_profiles_are_the_rows_of_tables_2_and_4);
+    CASE(figure_1_has_every_device_with_its_source);
     program_begin();
     CASE(reading_without_double_count_takes_optimizer_and_load_alone);
     CASE(paper_check_prints_a_line_per_table_and_exits_0);

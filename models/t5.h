@@ -39,9 +39,10 @@ struct t5_tensor {
  * built-in. */
 enum err_code t5_folder(char **out, const char *weights, struct err *e);
 
-/* weights: a folder of the Hugging Face kind (config.json, model.safetensors) or "builtin:tiny".
- * ops: from backend_find. Every tensor must be there with its shape; further tensors are refused,
- * except encoder.embed_tokens and decoder.embed_tokens, copies of `shared` in old files. */
+/* weights: a folder of the Hugging Face kind (config.json, and model.safetensors or its shards, see
+ * models/shards.h) or "builtin:tiny". ops: from backend_find. Every tensor must be there with its
+ * shape, in F32, F16 or BF16; further tensors are refused, except encoder.embed_tokens and
+ * decoder.embed_tokens, copies of `shared` in old files, one of which may stand for it. */
 enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char *weights,
                       struct err *e);
 /* From nothing: normal values with Hugging Face's standard deviations for T5, norms 1. */

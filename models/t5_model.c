@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "models/shards.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/base/rng.h"
@@ -305,21 +306,34 @@ enum err_code t5_open_formula(struct t5 **out, const struct backend_ops *ops,
     return code ? code : fill(out, m, from_formula, NULL, e);
 }
 
+/* Files of old converters keep `shared` under a stack's name only. */
+static const char *name_in(const struct shards *file, const char *name)
+{
+    static const char *const copies[] = {"encoder.embed_tokens.weight",
+                                         "decoder.embed_tokens.weight"};
+    if (strcmp(name, "shared.weight") != 0 || shards_has(file, name))
+        return name;
+    for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++)
+        if (shards_has(file, copies[i]))
+            return copies[i];
+    return name;
+}
+
 static enum err_code from_file(const struct t5 *m, const struct t5_tensor *t, const void *from,
                                float *host, struct err *e)
 {
     (void)m;
-    return weights_read(from, t->name, t->n_dims, t->dim, host, e);
+    return shards_read(from, name_in(from, t->name), t->n_dims, t->dim, host, e);
 }
 
 /* Old files repeat `shared` under the stacks' own names. */
-static enum err_code refuse_strangers(const struct t5 *m, const struct weights *file, struct err *e)
+static enum err_code refuse_strangers(const struct t5 *m, const struct shards *file, struct err *e)
 {
-    for (size_t i = 0; i < weights_count(file); i++) {
-        const char *name = weights_at(file, i)->name;
+    for (size_t i = 0; i < shards_count(file); i++) {
+        const char *name = shards_name_at(file, i);
         if (!t5_tensor_find(m, name) && !ends_with(name, "coder.embed_tokens.weight"))
-            return err_set(e, ERR_INPUT, "%s: %s is no tensor of this model", weights_path(file),
-                           name);
+            return err_set(e, ERR_INPUT, "%s: %s is no tensor of this model",
+                           shards_path_at(file, i), name);
     }
     return OK;
 }
@@ -327,18 +341,17 @@ static enum err_code refuse_strangers(const struct t5 *m, const struct weights *
 enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char *weights,
                       struct err *e)
 {
-    char *folder = NULL, *config = NULL, *values = NULL;
-    struct weights *file = NULL;
+    char *folder = NULL, *config = NULL;
+    struct shards *file = NULL;
     struct t5 *m = NULL;
     struct t5_config c;
     enum err_code code = t5_folder(&folder, weights, e);
     if (code)
         return code;
     config = file_join(folder, "config.json");
-    values = file_join(folder, "model.safetensors");
     code = t5_config_load(&c, config, e);
     if (!code)
-        code = weights_open(&file, values, e);
+        code = shards_open(&file, folder, e);
     if (!code)
         code = t5_make(&m, ops, &c, e);
     if (!code)
@@ -347,8 +360,7 @@ enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char
         code = fill(out, m, from_file, file, e);
     else
         t5_close(m);
-    weights_close(file);
-    mem_free(values);
+    shards_close(file);
     mem_free(config);
     mem_free(folder);
     return code;

@@ -27,6 +27,8 @@ struct evaluation {
     bool is_taken;
     float *adapter;
     struct eval_result result;
+    struct arena arena;
+    const char *text[LEARNER_TEXTS];
     enum err_code code;
     struct err err;
     double wall_s;
@@ -215,6 +217,8 @@ void learner_close(struct learner *l)
 {
     if (!l)
         return;
+    for (int i = 0; i < MAX_EVALUATIONS; i++)
+        arena_free(&l->evaluation[i].arena);
     server_state_fini(&l->server);
     evaluator_close(l->evaluator);
     trainer_close(l->trainer);
@@ -378,7 +382,12 @@ static void evaluate(void *arg)
 {
     struct evaluation *v = arg;
     double begun_s = wall_s();
-    v->code = evaluator_run(v->learner->evaluator, v->adapter, &v->result, &v->err);
+    struct evaluator *evaluator = v->learner->evaluator;
+    v->code = evaluator_run(evaluator, v->adapter, &v->result, &v->err);
+    for (size_t i = 0; i < LEARNER_TEXTS; i++) {
+        bool is_there = !v->code && v->result.has_rouge && i < v->learner->spec.eval_samples;
+        v->text[i] = is_there ? arena_strdup(&v->arena, evaluator_text(evaluator, i)) : NULL;
+    }
     v->wall_s = wall_s() - begun_s;
 }
 
@@ -390,6 +399,7 @@ enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
             continue;
         v->is_taken = true;
         v->learner = l;
+        arena_free(&v->arena);
         server_state_get_f32(&l->server, v->adapter);
         v->job = (struct pool_job){.work = evaluate, .arg = v};
         pool_submit(l->pool, LEARNER_LANE_EVALUATE, &v->job);
@@ -416,4 +426,14 @@ bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_res
     if (v->code && e)
         *e = v->err;
     return true;
+}
+
+const char *learner_text(const struct learner *l, int ticket, size_t i)
+{
+    return l->evaluation[ticket].text[i];
+}
+
+const struct sample *learner_heldout(const struct learner *l, size_t i)
+{
+    return &l->heldout->sample[i];
 }

@@ -71,8 +71,14 @@ enum err_code learner_end_round(struct learner *l, struct err *e);
 /* Submits an evaluation of the present adapter and returns its ticket. Waits when too many are under way. */
 enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e);
 /* True when it is done; then *out is filled and the ticket is given back. A failed evaluation sets *code. */
+enum { LEARNER_TEXTS = 10 };
 bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,
                        enum err_code *code, struct err *e);
+
+/* The first LEARNER_TEXTS summaries of an evaluation that is done, until the next learner_evaluate; NULL where
+ * there is none. And the held-out sample it belongs to. */
+const char *learner_text(const struct learner *l, int ticket, size_t i);
+const struct sample *learner_heldout(const struct learner *l, size_t i);
 
 /* Real seconds that jobs ran, for performance.json. */
 double learner_train_wall_s(const struct learner *l);

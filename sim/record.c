@@ -82,6 +82,19 @@ static const struct column ELEMENTS[] = {
             "the set of joules per bit that was charged; only where accounting is not literal"),
 };
 
+#define SAMPLE(field, type, unit, meaning)                                                         \
+    {                                                                                              \
+        #field, unit, meaning, type, offsetof(struct sample_record, field)                         \
+    }
+
+static const struct column SAMPLES[] = {
+    SAMPLE(round, COLUMN_INT, "", "round after which the model wrote it; 0 before the first"),
+    SAMPLE(sample, COLUMN_INT, "", "index among the held-out samples, from 0"),
+    SAMPLE(dialogue, COLUMN_TEXT, "", "what it was given"),
+    SAMPLE(reference, COLUMN_TEXT, "", "the summary it is compared with"),
+    SAMPLE(summary, COLUMN_TEXT, "", "what it wrote, greedily"),
+};
+
 #define SUMMARY(field, type, unit, meaning)                                                        \
     {                                                                                              \
         #field, unit, meaning, type, offsetof(struct summary_record, field)                        \
@@ -136,7 +149,13 @@ static const struct table CLIENTS_TABLE[] = {{"clients", COUNT(CLIENTS) - 1, CLI
                                              {"clients", COUNT(CLIENTS), CLIENTS, false}};
 static const struct table ELEMENTS_TABLE[] = {{"elements", COUNT(ELEMENTS) - 1, ELEMENTS, false},
                                               {"elements", COUNT(ELEMENTS), ELEMENTS, false}};
+static const struct table SAMPLES_TABLE = {"samples", COUNT(SAMPLES), SAMPLES, false};
 static const struct table SUMMARY_TABLE = {"summary", COUNT(SUMMARIES), SUMMARIES, true};
+
+const struct table *record_samples(void)
+{
+    return &SAMPLES_TABLE;
+}
 
 const struct table *record_summary(void)
 {

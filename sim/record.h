@@ -53,6 +53,11 @@ struct element_record {
     const char *per_bit;
 };
 
+struct sample_record {
+    int64_t round, sample;
+    const char *dialogue, *reference, *summary;
+};
+
 /* Totals of a run; NaN where there is none. First: before round 1. */
 struct summary_record {
     const char *name, *trained, *costs_of, *accounting, *per_bit, *outcome;
@@ -68,6 +73,7 @@ struct summary_record {
 
 const struct table *record_summary(void);
 const struct table *record_rounds(void);
+const struct table *record_samples(void);
 /* Whether an accounting needs a label on every row. */
 bool record_is_labelled(const char *accounting);
 

@@ -115,6 +115,24 @@ static enum err_code emit(struct server *s, const struct round_record *r, struct
     return code;
 }
 
+static enum err_code emit_samples(struct server *s, int64_t round, int ticket, struct err *e)
+{
+    enum err_code code = OK;
+    for (size_t i = 0; i < LEARNER_TEXTS && s->p.sinks && !code; i++) {
+        const char *text = learner_text(s->p.learner, ticket, i);
+        if (!text)
+            break;
+        const struct sample *sample = learner_heldout(s->p.learner, i);
+        struct sample_record r = {.round = round,
+                                  .sample = (int64_t)i,
+                                  .dialogue = sample->dialogue,
+                                  .reference = sample->summary,
+                                  .summary = text};
+        code = sinks_row(s->p.sinks, record_samples(), &r, e);
+    }
+    return code;
+}
+
 /* Emits the records at the head whose evaluation is there. wait_below: waits until fewer evaluations than that are
  * under way. */
 static enum err_code flush(struct server *s, int wait_below, struct err *e)
@@ -130,10 +148,12 @@ static enum err_code flush(struct server *s, int wait_below, struct err *e)
             if (code)
                 break;
             s->n_tickets--;
-            p->ticket = NO_TICKET;
             take_evaluation(&p->record, &v);
+            code = emit_samples(s, p->record.round, p->ticket, e);
+            p->ticket = NO_TICKET;
         }
-        code = emit(s, &p->record, e);
+        if (!code)
+            code = emit(s, &p->record, e);
     }
     s->n_pending -= done;
     memmove(s->pending, s->pending + done, s->n_pending * sizeof(s->pending[0]));

@@ -31,7 +31,7 @@ enum err_code sinks_row(struct sinks *s, const struct table *t, const void *reco
 enum err_code sinks_close(struct sinks *s, struct err *e);
 void sinks_abandon(struct sinks *s); /* NULL is fine */
 
-extern const struct sink_ops sink_csv;  /* rounds, clients, elements: one CSV file each */
+extern const struct sink_ops sink_csv;  /* rounds, clients, elements, samples: one CSV file each */
 extern const struct sink_ops sink_json; /* tables of one row: one JSON object each */
 
 #endif

@@ -48,8 +48,8 @@ static enum err_code csv_open(struct sink **out, const char *folder, bool is_lab
     struct csv_sink *s = memory;
     s->base.ops = &sink_csv;
     const struct table *const tables[] = {record_rounds(), record_clients(is_labelled),
-                                          record_elements(is_labelled)};
-    for (int i = 0; i < 3 && !code; i++)
+                                          record_elements(is_labelled), record_samples()};
+    for (int i = 0; i < MAX_FILES && !code; i++)
         code = begin(s, folder, tables[i], e);
     if (code)
         csv_abandon(&s->base);
@@ -95,7 +95,7 @@ static enum err_code csv_end(struct sink *base, struct err *e)
 
 const struct sink_ops sink_csv = {
     .name = "csv",
-    .what = "rounds.csv, clients.csv, elements.csv",
+    .what = "rounds.csv, clients.csv, elements.csv, samples.csv",
     .open = csv_open,
     .row = csv_row,
     .close = csv_end,

@@ -1,7 +1,7 @@
 # README.md lists every output column of sim/record.c with its meaning: text that cannot drift from the table.
 file(READ ${SOURCE}/README.md readme)
 file(READ ${SOURCE}/sim/record.c record)
-string(REGEX MATCHALL "(ROUND|CLIENT|ELEMENT|SUMMARY)\\([A-Za-z0-9_]+, COLUMN" rows "${record}")
+string(REGEX MATCHALL "(ROUND|CLIENT|ELEMENT|SAMPLE|SUMMARY)\\([A-Za-z0-9_]+, COLUMN" rows "${record}")
 list(LENGTH rows n)
 if(n LESS 60)
   message(FATAL_ERROR "only ${n} columns found in sim/record.c")

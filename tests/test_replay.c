@@ -4,8 +4,8 @@
 
 #include "tests/program.h"
 
-static const char *const FILES[] = {"rounds.csv", "clients.csv", "elements.csv", "summary.json",
-                                    "scenario.json"};
+static const char *const FILES[] = {"rounds.csv", "clients.csv", "elements.csv", "samples.csv",
+                                    "summary.json", "scenario.json"};
 
 /* Two folders of results hold the same bytes. */
 static void check_same(const char *a, const char *b)
@@ -49,6 +49,19 @@ static void the_number_of_workers_changes_no_byte(void)
     check_same("two", "four");
 }
 
+static void samples_shows_first_and_last_texts(void)
+{
+    CHECK_INT(program("samples two --count 2"), 0);
+    const char *said = program_text("out.txt");
+    CHECK_HAS(said, "reference");
+    CHECK_HAS(said, "round 0");
+    CHECK_HAS(said, "round 3");
+    CHECK_HAS(said, "sample 1");
+    CHECK_TRUE(!strstr(said, "sample 2"));
+    CHECK_INT(program("samples nowhere"), 2);
+    CHECK_HAS(program_text("err.txt"), "nowhere/samples.csv");
+}
+
 static void another_seed_gives_another_run(void)
 {
     CHECK_INT(quickstart("seven", 2, "--seed 7 --set evaluate.every=0"), 0);
@@ -89,6 +102,7 @@ int main(void)
     program_begin();
     CASE(the_same_scenario_gives_the_same_bytes);
     CASE(the_number_of_workers_changes_no_byte);
+    CASE(samples_shows_first_and_last_texts);
     CASE(another_seed_gives_another_run);
     CASE(training_in_chunks_changes_results_by_rounding_only);
     CASE(ctrl_c_leaves_complete_rounds_and_exit_130);

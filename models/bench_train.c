@@ -1,13 +1,13 @@
 #include "models/bench_train.h"
 
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "models/trainer.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
+#include "sim/base/wall.h"
 
 struct bench_cohort bench_cohort_tiny(void)
 {
@@ -29,13 +29,6 @@ struct bench_cohort bench_cohort_tiny(void)
         .repeats = 5,
         .seed = 7,
     };
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* n ids from 3 up, then </s>. */
@@ -101,12 +94,12 @@ static enum err_code time_rounds(struct trainer *t, const struct bench_cohort *b
     double s[BENCH_MAX_REPEATS];
     CHECK(b->repeats >= 1 && b->repeats <= BENCH_MAX_REPEATS);
     for (int i = -b->warmup; i < b->repeats; i++) {
-        double start = now_s();
+        double start = wall_s();
         enum err_code code = trainer_run(t, job, e);
         if (code)
             return code;
         if (i >= 0)
-            s[i] = now_s() - start;
+            s[i] = wall_s() - start;
     }
     qsort(s, (size_t)b->repeats, sizeof(*s), by_value);
     out->min_s = s[0];

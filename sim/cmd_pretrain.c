@@ -1,11 +1,11 @@
 /* veryedge pretrain: makes the built-in model from nothing, or probes what LoRA can make of one. */
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "models/pretrain.h"
 #include "models/pretrain_probe.h"
 #include "sim/base/log.h"
+#include "sim/base/wall.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
 #include "sim/pool.h"
@@ -19,13 +19,6 @@ struct progress {
     double sum, start_s;
     long long n_tokens;
 };
-
-static double wall_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* A row of the learning curve: the mean loss of the last steps, at most LOSS_WINDOW. */
 static bool show_step(void *to, int step, double loss, int n_tokens)

@@ -2,12 +2,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "models/backend.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
+#include "sim/base/wall.h"
 
 enum { MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of the adapter */
 
@@ -65,13 +65,6 @@ struct learner {
     double train_wall_s, evaluate_wall_s, tokens_trained;
     struct arena arena;
 };
-
-static double wall_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static size_t chunk_size(const struct learner_spec *s)
 {

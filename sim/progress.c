@@ -2,16 +2,10 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
+
+#include "sim/base/wall.h"
 
 enum { PRINTED_ROWS = 25 }; /* about so many rows of a long run are printed, besides evaluations */
-
-static double wall_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void progress_time(char out[32], double seconds)
 {

@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
+#include "sim/base/wall.h"
 #include "sim/books.h"
 #include "sim/costs.h"
 #include "sim/learner.h"
@@ -37,13 +37,6 @@ struct run {
     struct server *server;
     struct run_performance perf;
 };
-
-static double wall_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 int run_cores(void)
 {

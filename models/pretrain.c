@@ -288,7 +288,8 @@ static enum err_code finish(struct run *r, struct err *e)
 {
     enum err_code code = t5_rehash(r->model, e);
     if (!code)
-        code = t5_save(r->model, r->spec->folder, WEIGHTS_BF16, e);
+        code = t5_save(r->model, r->spec->folder,
+                       r->spec->is_float32 ? WEIGHTS_F32 : WEIGHTS_BF16, e);
     return code ? code : pretrain_state_remove(r->spec->folder, e);
 }
 

@@ -26,6 +26,7 @@ struct pretrain_spec {
     uint64_t seed;
     int n_threads;
     const char *folder;   /* of the result; made if need be */
+    bool is_float32;      /* store weights as f32; otherwise rounded to bf16, half the size */
     bool is_resumed;      /* go on from the checkpoint in folder, which must be of the same spec */
     int checkpoint_every; /* steps; 0: none but the one of stop_after */
     int stop_after;       /* leave a checkpoint after this step and return; 0: run to the end */

@@ -108,6 +108,7 @@ enum err_code cmd_pretrain(int argc, char **argv, struct err *e)
                    &lr),
         CLI_INT("seed", "N", "seed of start values and text (default: 1)", 0, 1LL << 53, &seed),
         CLI_INT("workers", "N", "threads (default: all cores)", 1, MAX_WORKERS, &workers),
+        CLI_FLAG("float32", "store weights as f32 (default: bf16, half the size)", &made.is_float32),
         CLI_FLAG("resume", "go on from the checkpoint in DIR", &is_resumed),
         CLI_FLAG("probe", "train LoRA on all dialogues in one place, on DIR or builtin:tiny",
                  &is_probe),

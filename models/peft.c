@@ -80,6 +80,37 @@ enum err_code peft_save(const char *folder, const struct t5_config *c, const str
     return code;
 }
 
+/* The front matter is YAML, of which JSON is a part: so any name is quoted as it must be. */
+enum err_code peft_save_card(const char *folder, const char *base_model, const char *about,
+                             struct err *e)
+{
+    struct arena a = {0};
+    struct json_out o;
+    json_out_init(&o);
+    json_out_begin(&o, NULL, '{');
+    if (base_model[0])
+        json_out_string(&o, "base_model", base_model);
+    json_out_string(&o, "library_name", "peft");
+    json_out_begin_inline(&o, "tags", '[');
+    json_out_string(&o, NULL, "lora");
+    json_out_string(&o, NULL, "federated-learning");
+    json_out_end(&o, ']');
+    json_out_end(&o, '}');
+    const char *text = arena_printf(
+        &a,
+        "---\n%s\n---\n\n# LoRA adapter\n\n%s\n\n```python\n"
+        "from peft import PeftModel\nfrom transformers import T5ForConditionalGeneration\n"
+        "model = PeftModel.from_pretrained(T5ForConditionalGeneration.from_pretrained(BASE), DIR)\n"
+        "```\n\n`veryedge merge DIR --weights BASE --out MODEL` makes a model folder of the two.\n",
+        o.text, about);
+    char *path = file_join(folder, "README.md");
+    enum err_code code = file_replace(path, text, strlen(text), e);
+    mem_free(path);
+    json_out_fini(&o);
+    arena_free(&a);
+    return code;
+}
+
 /* What PEFT can do and we cannot: these keys must be absent, null, false or empty. */
 static enum err_code refuse_variants(struct json root, struct err *e)
 {

@@ -14,6 +14,11 @@
 enum err_code peft_save(const char *folder, const struct t5_config *c, const struct lora_spec *s,
                         const char *base_model, const float *adapter, struct err *e);
 
+/* Writes README.md, the model card of such a folder: what Hugging Face's hub shows of it, and how
+ * to load it. about: sentences for people, without a line end at the end. */
+enum err_code peft_save_card(const char *folder, const char *base_model, const char *about,
+                             struct err *e);
+
 /* The spec of a folder's adapter. What we do not do (DoRA, rank patterns, biases, a regular
  * expression as target_modules) is refused by key. */
 enum err_code peft_load_spec(const char *folder, struct lora_spec *out, struct err *e);

@@ -76,7 +76,12 @@ float *t5_weights_rw(struct t5 *m);
 void t5_set(struct t5 *m, const struct t5_tensor *t, const float *from_host);
 void t5_get(const struct t5 *m, const struct t5_tensor *t, float *to_host);
 enum err_code t5_rehash(struct t5 *m, struct err *e);
-/* Writes config.json and model.safetensors (WEIGHTS_F32 or WEIGHTS_BF16) into a folder that is
+/* Adds an adapter to the matrices it belongs to, W += (alpha / rank) B A, summed in double and
+ * rounded once, and rehashes. adapter [l->size], host; l: a layout for this model's config. Only
+ * while nobody else reads the weights. */
+enum err_code t5_merge(struct t5 *m, const struct lora_layout *l, const float *adapter,
+                       struct err *e);
+/* Writes config.json and model.safetensors (WEIGHTS_F32, _BF16 or _F16) into a folder that is
  * there. */
 enum err_code t5_save(const struct t5 *m, const char *folder, enum weights_type type,
                       struct err *e);

@@ -98,7 +98,7 @@ static void print_summary(const struct view *v)
            s->energy.accounting->name);
     if (s->energy.accounting->warning)
         printf("         %s\n", s->energy.accounting->warning);
-    printf("output   %s\n", s->output_dir);
+    printf("output   %s\n", s->output.dir);
 }
 
 static void print_path(const struct topology_spec *a)

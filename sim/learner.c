@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/backend.h"
+#include "models/peft.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
@@ -197,7 +198,12 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
     if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
         (code = open_buffers(l, e)) || (code = open_engines(l, e)))
         goto done;
-    lora_init(&l->layout, spec->seed, l->adapter);
+    if (spec->adapter)
+        code = peft_load(spec->adapter, t5_config_of(l->model), &spec->lora, l->adapter, e);
+    else
+        lora_init(&l->layout, spec->seed, l->adapter);
+    if (code)
+        goto done;
     server_state_init_f32(&l->server, &spec->server, l->layout.size, l->adapter);
     *out = l;
     l = NULL;
@@ -245,6 +251,11 @@ size_t learner_adapter_size(const struct learner *l)
 const struct t5_config *learner_config(const struct learner *l)
 {
     return t5_config_of(l->model);
+}
+
+void learner_trained(const struct learner *l, float *out)
+{
+    server_state_get_f32(&l->server, out);
 }
 
 size_t learner_batch_of(const struct learner *l, size_t client)

@@ -26,6 +26,7 @@ struct learner_spec {
     const char *weights;     /* folder or builtin:tiny */
     const char *backend;     /* "cpu" */
     struct lora_spec lora;
+    const char *adapter;     /* PEFT folder to start from, of this lora's shape; NULL: initial values */
     struct data_spec data;
     struct split_spec split; /* its seed and n_clients too */
     struct train_hyper hyper;
@@ -53,6 +54,8 @@ void learner_close(struct learner *l);
 void learner_describe(const struct learner *l, char *out, size_t n);
 size_t learner_adapter_size(const struct learner *l); /* trainable values */
 const struct t5_config *learner_config(const struct learner *l);
+/* The server's adapter as it is now, as clients would get it. out [learner_adapter_size]. Between rounds. */
+void learner_trained(const struct learner *l, float *out);
 /* Samples in the mini-batch of a client. */
 size_t learner_batch_of(const struct learner *l, size_t client);
 

@@ -18,6 +18,7 @@ static const struct command {
     {"pretrain", "make the built-in model from nothing, or probe what LoRA can teach one",
      cmd_pretrain},
     {"samples", "print what a run's model wrote before the first round and after the last", cmd_samples},
+    {"merge", "make one model folder of an adapter and the model it belongs to", cmd_merge},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
     {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };

@@ -11,6 +11,7 @@
 #include "sim/base/wall.h"
 #include "sim/books.h"
 #include "sim/costs.h"
+#include "sim/keep.h"
 #include "sim/learner.h"
 #include "sim/outdir.h"
 #include "sim/pick.h"
@@ -33,6 +34,7 @@ struct run {
     struct network *network;
     struct books books;
     struct sinks *sinks;
+    struct keep keep;
     struct progress progress;
     struct server *server;
     struct run_performance perf;
@@ -62,6 +64,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
     struct learner_spec spec = {.weights = s->model.weights,
                                 .backend = "cpu",
                                 .lora = s->model.lora,
+                                .adapter = s->model.adapter,
                                 .data = s->data,
                                 .split = s->split,
                                 .hyper = s->federation.local,
@@ -136,7 +139,7 @@ static enum err_code open_all(struct run *r, struct err *e)
 {
     const struct scenario *s = r->s;
     enum err_code code = OK;
-    if (r->o->has_files && (code = outdir_open(&r->dir, s->output_dir, e)))
+    if (r->o->has_files && (code = outdir_open(&r->dir, s->output.dir, e)))
         return err_in(e, code, "%s: output.dir", s->path);
     if ((code = open_learner(r, e)))
         return code;
@@ -148,6 +151,7 @@ static enum err_code open_all(struct run *r, struct err *e)
         return code;
     if (s->energy.accounting->warning && !r->log->is_quiet)
         printf("%s\n", s->energy.accounting->warning);
+    r->keep = (struct keep){.scenario = s, .learner = r->learner, .folder = r->dir.aside};
     progress_init(&r->progress, r->log, s->federation.rounds, r->learner != NULL);
     struct server_parts parts = {.scenario = s,
                                  .network = r->network,
@@ -156,6 +160,7 @@ static enum err_code open_all(struct run *r, struct err *e)
                                  .learner = r->learner,
                                  .pool = r->pool,
                                  .sinks = r->sinks,
+                                 .keep = r->o->has_files ? &r->keep : NULL,
                                  .progress = &r->progress};
     return server_open(&r->server, &parts, e);
 }
@@ -233,6 +238,8 @@ static enum err_code write_results(struct run *r, struct err *e)
     struct sinks *sinks = r->sinks;
     r->sinks = NULL;
     code = sinks_close(sinks, e);
+    if (!code && r->learner)
+        code = keep_final(&r->keep, (uint32_t)server_summary(r->server)->rounds, e);
     if (!code)
         code = write_scenario(r, e);
     if (!code)

@@ -109,20 +109,28 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
 enum err_code scenario_parse_output(struct json root, struct scenario *s, struct err *e)
 {
     const char *dir, *nothing = NULL;
+    const int64_t at_the_end = 0;
+    int64_t every = 0;
     struct json o;
     enum err_code code = json_object_opt(root, "output", &o, e);
     if (!code)
         code = json_string(o, "dir", &nothing, &dir, e);
+    if (!code)
+        code = json_int(o, "adapter_every", 0, SCENARIO_MAX_ROUNDS, &at_the_end, &every, e);
     if (code)
         return code;
+    if (every > 0 && s->model.train == SCENARIO_NONE)
+        return json_fail(o, "adapter_every", e, "expected 0 with model.train none, got %lld",
+                         (long long)every);
+    s->output.adapter_every = (uint32_t)every;
     if (dir && !dir[0])
         return json_fail(o, "dir", e, "expected the name of a folder, got \"\"");
     if (dir) {
-        s->output_dir = scenario_resolve(s, o, "dir", dir);
+        s->output.dir = scenario_resolve(s, o, "dir", dir);
     } else {
         char *folder = file_folder_of(s->path);
         char *joined = file_join(folder, "runs");
-        s->output_dir = arena_printf(&s->arena, "%s/%s", joined, s->name);
+        s->output.dir = arena_printf(&s->arena, "%s/%s", joined, s->name);
         mem_free(joined);
         mem_free(folder);
     }

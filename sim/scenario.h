@@ -81,6 +81,8 @@ struct scenario_model {
     enum scenario_train train;
     struct lora_spec lora; /* also sizes the payload under "none" */
     float dropout;         /* of the model while training */
+    const char *adapter;   /* PEFT folder to start from (resolved), or NULL: PEFT's initial values;
+                              lora's rank, alpha and targets are then the folder's */
 };
 
 enum scenario_payload {
@@ -125,6 +127,11 @@ struct scenario_energy {
     double carbon_g_per_kwh;
 };
 
+struct scenario_output {
+    const char *dir;        /* resolved; default: runs/NAME beside the file */
+    uint32_t adapter_every; /* the adapter after every that many rounds too; 0: at the end only */
+};
+
 struct scenario {
     const char *path;  /* the file, as it was given */
     const char *name;  /* default: the file's name without folder and ".json" */
@@ -140,7 +147,7 @@ struct scenario {
     struct scenario_compute compute;
     struct scenario_evaluate evaluate;
     struct scenario_energy energy;
-    const char *output_dir; /* resolved; default: runs/NAME beside the file */
+    struct scenario_output output;
     struct arena arena;     /* owns what the pointers above point to */
 };
 

@@ -1,6 +1,7 @@
 /* Sections "model", "data" and "evaluate": what is trained, on what, and how it is judged. */
 #include <string.h>
 
+#include "models/peft.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/base/text.h"
@@ -49,7 +50,8 @@ static enum err_code parse_source(struct json o, const char *key, const char *bu
     return OK;
 }
 
-static enum err_code parse_targets(struct json lora, unsigned *out, struct err *e)
+static enum err_code parse_targets(struct json lora, unsigned fallback, unsigned *out,
+                                   struct err *e)
 {
     const char *const *names = lora_target_names();
     struct json list;
@@ -57,7 +59,7 @@ static enum err_code parse_targets(struct json lora, unsigned *out, struct err *
     if (code)
         return code;
     if (!list.node) {
-        *out = LORA_Q | LORA_V;
+        *out = fallback;
         return OK;
     }
     *out = 0;
@@ -73,10 +75,28 @@ static enum err_code parse_targets(struct json lora, unsigned *out, struct err *
     return *out ? OK : json_fail(lora, "targets", e, "expected at least one target");
 }
 
-static enum err_code parse_lora(struct json model, struct lora_spec *out, struct err *e)
+/* What makes the shape and the scale of an adapter is its own; dropout may be another. */
+static enum err_code check_start(struct json lora, const struct lora_spec *start,
+                                 const struct lora_spec *asked, struct err *e)
 {
-    const int64_t default_rank = DEFAULT_RANK;
-    const double default_alpha = DEFAULT_ALPHA, default_dropout = DEFAULT_LORA_DROPOUT;
+    if (asked->rank != start->rank)
+        return json_fail(lora, "rank", e, "expected %d, as model.adapter has it, got %d",
+                         start->rank, asked->rank);
+    if (asked->alpha != start->alpha)
+        return json_fail(lora, "alpha", e, "expected %g, as model.adapter has it, got %g",
+                         (double)start->alpha, (double)asked->alpha);
+    if (asked->targets != start->targets)
+        return json_fail(lora, "targets", e, "expected those of model.adapter");
+    return OK;
+}
+
+/* start: of model.adapter, or NULL. */
+static enum err_code parse_lora(struct json model, const struct lora_spec *start,
+                                struct lora_spec *out, struct err *e)
+{
+    const int64_t default_rank = start ? start->rank : DEFAULT_RANK;
+    const double default_alpha = start ? (double)start->alpha : DEFAULT_ALPHA;
+    const double default_dropout = start ? (double)start->dropout : DEFAULT_LORA_DROPOUT;
     int64_t rank = 0;
     double alpha = 0, dropout = 0;
     struct json o;
@@ -89,11 +109,30 @@ static enum err_code parse_lora(struct json model, struct lora_spec *out, struct
     if (!code)
         code = json_double(o, "dropout", 0, SCENARIO_MAX_DROPOUT, &default_dropout, &dropout, e);
     if (!code)
-        code = parse_targets(o, &out->targets, e);
+        code = parse_targets(o, start ? start->targets : LORA_Q | LORA_V, &out->targets, e);
     out->rank = (int)rank;
     out->alpha = (float)alpha;
     out->dropout = (float)dropout;
+    if (!code && start)
+        code = check_start(o, start, out, e);
     return code ? code : json_finish(o, e);
+}
+
+/* model.adapter: a PEFT folder; its adapter_config.json says rank, alpha and targets. */
+static enum err_code parse_adapter(struct json o, struct scenario *s, struct lora_spec *start,
+                                   struct err *e)
+{
+    const char *nothing = NULL, *adapter;
+    struct scenario_model *m = &s->model;
+    enum err_code code = json_string(o, "adapter", &nothing, &adapter, e);
+    if (code || !adapter)
+        return code;
+    code = parse_source(o, "adapter", NULL, true, adapter, s, &m->adapter, e);
+    if (code)
+        return code;
+    struct err why;
+    code = peft_load_spec(m->adapter, start, &why);
+    return code ? json_fail(o, "adapter", e, "%s", why.text) : OK;
 }
 
 static enum err_code parse_costs_of(struct json o, struct scenario_model *m, struct scenario *s,
@@ -119,6 +158,7 @@ enum err_code scenario_parse_model(struct json root, struct scenario *s, struct 
     const size_t lora_first = 0;
     const double default_dropout = DEFAULT_DROPOUT;
     struct scenario_model *m = &s->model;
+    struct lora_spec start = {0};
     double dropout = 0;
     const char *weights;
     size_t train = 0;
@@ -136,7 +176,9 @@ enum err_code scenario_parse_model(struct json root, struct scenario *s, struct 
     if (m->train == SCENARIO_LORA || !m->costs_of)
         code = parse_source(o, "weights", tiny, true, weights, s, &m->weights, e);
     if (!code)
-        code = parse_lora(o, &m->lora, e);
+        code = parse_adapter(o, s, &start, e);
+    if (!code)
+        code = parse_lora(o, m->adapter ? &start : NULL, &m->lora, e);
     if (!code)
         code = json_double(o, "dropout", 0, SCENARIO_MAX_DROPOUT, &default_dropout, &dropout, e);
     m->dropout = (float)dropout;

@@ -64,6 +64,8 @@ static void write_model(const struct scenario_model *m, struct json_out *o)
     json_out_begin(o, "model", '{');
     if (m->weights)
         write_path(o, "weights", m->weights);
+    if (m->adapter)
+        write_path(o, "adapter", m->adapter);
     if (m->costs_of)
         json_out_string(o, "costs_of", m->costs_of);
     json_out_string(o, "train", m->train == SCENARIO_LORA ? "lora" : "none");
@@ -178,9 +180,9 @@ void scenario_write(const struct scenario *s, struct json_out *o, bool with_outp
     write_data(s, o);
     write_federation(&s->federation, o);
     write_rest(s, o);
-    if (with_output) {
-        json_out_begin(o, "output", '{');
-        write_path(o, "dir", s->output_dir);
-        json_out_end(o, '}');
-    }
+    json_out_begin(o, "output", '{');
+    if (with_output)
+        write_path(o, "dir", s->output.dir);
+    json_out_int(o, "adapter_every", (int64_t)s->output.adapter_every);
+    json_out_end(o, '}');
 }

@@ -312,6 +312,8 @@ static void end_round(void *user)
     code = account_round(s, n_arrived, &r, &s->err);
     if (!code && s->p.learner)
         learner_aggregate(s->p.learner, n_arrived, s->arrived);
+    if (!code && s->p.learner && s->p.keep)
+        code = keep_round(s->p.keep, s->round, &s->err);
     if (!code)
         code = queue(s, &r, is_evaluated(s), &s->err);
     if (!code && s->p.pool && pool_is_interrupted(s->p.pool))

@@ -13,6 +13,7 @@
 #include "sim/books.h"
 #include "sim/cohort.h"
 #include "sim/costs.h"
+#include "sim/keep.h"
 #include "sim/learner.h"
 #include "sim/pool.h"
 #include "sim/progress.h"
@@ -31,6 +32,7 @@ struct server_parts {
     struct learner *learner;
     struct pool *pool;
     struct sinks *sinks;
+    const struct keep *keep; /* NULL: no files */
     struct progress *progress;
 };
 

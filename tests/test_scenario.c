@@ -65,7 +65,7 @@ static void an_empty_scenario_is_all_defaults(void)
     CHECK_INT(s->evaluate.every, 10);
     CHECK_TRUE(s->compute.is_profile);
     CHECK_STR(s->energy.per_bit.name, "j16");
-    CHECK_STR(s->output_dir, FOLDER "/runs/s");
+    CHECK_STR(s->output.dir, FOLDER "/runs/s");
     scenario_close(s);
 }
 
@@ -127,7 +127,7 @@ static void every_key_of_the_design_is_read(void)
     CHECK_INT(s->compute.chunk, 2);
     CHECK_INT(s->evaluate.samples, 50);
     CHECK_STR(s->energy.per_bit.name, "v15");
-    CHECK_STR(s->output_dir, FOLDER "/../out");
+    CHECK_STR(s->output.dir, FOLDER "/../out");
     scenario_close(s);
 }
 
@@ -394,11 +394,11 @@ static void files_and_assignments_lie_over_each_other(void)
     CHECK_INT(s->federation.rounds, 3);
     CHECK_INT(s->federation.batch, 5);
     CHECK_STR(s->name, "over");
-    CHECK_STR(s->output_dir, FOLDER "/sub/../b"); /* relative to the file that says it */
+    CHECK_STR(s->output.dir, FOLDER "/sub/../b"); /* relative to the file that says it */
     scenario_close(s);
     CHECK_INT(scenario_load(&s, FOLDER "/sub/over.json", 3, sets, &e), OK);
     CHECK_INT(s->federation.rounds, 4);
-    CHECK_STR(s->output_dir, "here");
+    CHECK_STR(s->output.dir, "here");
     CHECK_STR(s->name, "set");
     scenario_close(s);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/backend.h"
+#include "models/lora_mean.h"
 #include "models/peft.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
@@ -358,14 +359,25 @@ enum err_code learner_join(struct learner *l, size_t i, double *loss, struct err
     return OK;
 }
 
-void learner_aggregate(struct learner *l, size_t n, const size_t *member)
+enum err_code learner_aggregate(struct learner *l, size_t n, const size_t *member, struct err *e)
 {
+    const struct server_hyper *h = &l->spec.server;
     for (size_t i = 0; i < n; i++) {
         size_t t = (size_t)l->trainee[member[i]];
         l->arrived[i] = l->adapter_out + t * l->layout.size;
         l->weight[i] = (double)split_size(&l->split, l->client[t]);
     }
-    server_opt_round_f32(&l->spec.server, &l->server, n, l->arrived, l->weight);
+    if (h->average == SERVER_FACTORS || n == 0) {
+        server_opt_round_f32(h, &l->server, n, l->arrived, l->weight);
+        return OK;
+    }
+    for (size_t i = 0; i < n && h->weights == AGGREGATE_EQUAL; i++)
+        l->weight[i] = 1;
+    enum err_code code =
+        lora_mean_products(&l->layout, n, l->arrived, l->weight, l->server.mean, e);
+    if (!code)
+        server_opt_step(h, &l->server, l->server.mean);
+    return code;
 }
 
 enum err_code learner_end_round(struct learner *l, struct err *e)

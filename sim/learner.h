@@ -66,8 +66,8 @@ void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *
 /* Waits until the result of member i of learner_begin is there; *loss is its mean training loss. */
 enum err_code learner_join(struct learner *l, size_t i, double *loss, struct err *e);
 /* A step of the server's optimizer with these members' adapters, ascending; n = 0 changes nothing. All of them
- * were joined. */
-void learner_aggregate(struct learner *l, size_t n, const size_t *member);
+ * were joined. ERR_MEMORY: for the mean of products. */
+enum err_code learner_aggregate(struct learner *l, size_t n, const size_t *member, struct err *e);
 /* Waits for jobs of the round that nobody joined, so that the next may begin. */
 enum err_code learner_end_round(struct learner *l, struct err *e);
 

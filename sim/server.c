@@ -311,7 +311,7 @@ static void end_round(void *user)
     struct round_record r;
     code = account_round(s, n_arrived, &r, &s->err);
     if (!code && s->p.learner)
-        learner_aggregate(s->p.learner, n_arrived, s->arrived);
+        code = learner_aggregate(s->p.learner, n_arrived, s->arrived, &s->err);
     if (!code && s->p.learner && s->p.keep)
         code = keep_round(s->p.keep, s->round, &s->err);
     if (!code)

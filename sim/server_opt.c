@@ -175,63 +175,63 @@ static const struct server_opt optimizers[] = {
      USES_ADAM,
      true,
      true,
-     {NULL, EQUALLY, 5e-4, 0, 0.9, 0.999, 1e-6, 1e-3, 0}},
-    {"fedadam", fedadam, USES_ADAM, true, true, {NULL, EQUALLY, 5e-4, 0, 0.9, 0.999, 1e-6, 0, 0}},
-    {"fedavg", fedavg, 0, false, false, {NULL, BY_SAMPLES, 0, 0, 0, 0, 0, 0, 0}},
+     {NULL, EQUALLY, 5e-4, 0, 0.9, 0.999, 1e-6, 1e-3, 0, SERVER_FACTORS}},
+    {"fedadam", fedadam, USES_ADAM, true, true, {NULL, EQUALLY, 5e-4, 0, 0.9, 0.999, 1e-6, 0, 0, SERVER_FACTORS}},
+    {"fedavg", fedavg, 0, false, false, {NULL, BY_SAMPLES, 0, 0, 0, 0, 0, 0, 0, SERVER_FACTORS}},
     {"fedavgm",
      fedavgm,
      USES_LR | USES_MOMENTUM | USES_DECAY,
      true,
      false,
-     {NULL, BY_SAMPLES, 1.0, 0.9, 0, 0, 0, 0, 0}},
+     {NULL, BY_SAMPLES, 1.0, 0.9, 0, 0, 0, 0, 0, SERVER_FACTORS}},
     {"fedavgm-damped",
      fedavgm_damped,
      USES_LR | USES_MOMENTUM,
      true,
      false,
-     {NULL, EQUALLY, 1.0, 0.9, 0, 0, 0, 0, 0}},
+     {NULL, EQUALLY, 1.0, 0.9, 0, 0, 0, 0, 0, SERVER_FACTORS}},
     {"fedadam-reddi",
      fedadam_reddi,
      USES_REDDI,
      true,
      true,
-     {NULL, EQUALLY, 0.1, 0, 0.9, 0.99, 1e-3, 0, TAU_SQUARED}},
+     {NULL, EQUALLY, 0.1, 0, 0.9, 0.99, 1e-3, 0, TAU_SQUARED, SERVER_FACTORS}},
     {"fedyogi",
      fedyogi,
      USES_REDDI,
      true,
      true,
-     {NULL, EQUALLY, 0.1, 0, 0.9, 0.99, 1e-3, 0, TAU_SQUARED}},
+     {NULL, EQUALLY, 0.1, 0, 0.9, 0.99, 1e-3, 0, TAU_SQUARED, SERVER_FACTORS}},
     {"fedadagrad",
      fedadagrad,
      USES_REDDI & ~(unsigned)USES_BETA2,
      true,
      true,
-     {NULL, EQUALLY, 0.1, 0, 0, 0, 1e-3, 0, TAU_SQUARED}},
+     {NULL, EQUALLY, 0.1, 0, 0, 0, 1e-3, 0, TAU_SQUARED, SERVER_FACTORS}},
     {"fedadam-flower",
      fedadam_flower,
      USES_REDDI,
      true,
      true,
-     {NULL, BY_SAMPLES, 0.1, 0, 0.9, 0.99, 1e-3, 0, 0}},
+     {NULL, BY_SAMPLES, 0.1, 0, 0.9, 0.99, 1e-3, 0, 0, SERVER_FACTORS}},
     {"fedadam-flower13",
      fedadam_reddi,
      USES_REDDI,
      true,
      true,
-     {NULL, BY_SAMPLES, 0.1, 0, 0.9, 0.99, 1e-9, 0, 0}},
+     {NULL, BY_SAMPLES, 0.1, 0, 0.9, 0.99, 1e-9, 0, 0, SERVER_FACTORS}},
     {"fedyogi-flower",
      fedyogi,
      USES_REDDI,
      true,
      true,
-     {NULL, BY_SAMPLES, 0.01, 0, 0.9, 0.99, 1e-3, 0, 0}},
+     {NULL, BY_SAMPLES, 0.01, 0, 0.9, 0.99, 1e-3, 0, 0, SERVER_FACTORS}},
     {"fedadagrad-flower",
      fedadagrad,
      USES_REDDI & ~(unsigned)USES_BETA2,
      true,
      true,
-     {NULL, BY_SAMPLES, 0.1, 0, 0, 0, 1e-9, 0, 0}},
+     {NULL, BY_SAMPLES, 0.1, 0, 0, 0, 1e-9, 0, 0, SERVER_FACTORS}},
 };
 enum { N_OPTIMIZERS = sizeof(optimizers) / sizeof(optimizers[0]) };
 
@@ -280,6 +280,10 @@ struct server_hyper server_opt_defaults(const struct server_opt *o)
 
 /* --- JSON --- */
 
+static const char *const average_names[] = {
+    [SERVER_FACTORS] = "factors",
+    [SERVER_PRODUCTS] = "products",
+};
 static const char *const weight_names[] = {
     [AGGREGATE_EQUAL] = "equal", [AGGREGATE_SAMPLES] = "samples"};
 
@@ -299,6 +303,17 @@ static double *number_of(struct server_hyper *h, int i)
     double *const place[N_NUMBERS] = {&h->lr,      &h->momentum, &h->beta1,        &h->beta2,
                                       &h->epsilon, &h->epsilon,  &h->weight_decay, &h->v_init};
     return place[i];
+}
+
+static enum err_code parse_average(struct json o, struct server_hyper *h, struct err *e)
+{
+    size_t average = SERVER_FACTORS;
+    enum err_code code = json_choice(o, "average", average_names, 2, &average, &average, e);
+    h->average = (enum server_average)average;
+    if (!code && h->average == SERVER_PRODUCTS && strcmp(h->opt->name, "fedavg") != 0)
+        code = json_fail(o, "average", e, "expected \"factors\" with optimizer \"%s\", \"products\" "
+                         "goes with fedavg", h->opt->name);
+    return code;
 }
 
 static enum err_code parse_numbers(struct json o, struct server_hyper *h, struct err *e)
@@ -345,6 +360,8 @@ enum err_code server_opt_parse(struct json federation, const char *key, struct s
     code = json_choice(o, "weights", weight_names, 2, &weights, &weights, e);
     h.weights = (enum aggregate_weights)weights;
     if (!code)
+        code = parse_average(o, &h, e);
+    if (!code)
         code = parse_numbers(o, &h, e);
     if (!code)
         code = json_finish(o, e);
@@ -359,6 +376,7 @@ void server_opt_write(struct json_out *o, const char *key, const struct server_h
     json_out_begin_inline(o, key, '{');
     json_out_string(o, "optimizer", h->opt->name);
     json_out_string(o, "weights", weight_names[h->weights]);
+    json_out_string(o, "average", average_names[h->average]);
     for (int i = 0; i < N_NUMBERS; i++)
         if (h->opt->uses & (1u << i))
             json_out_double(o, numbers[i].key, *number_of(&copy, i));

@@ -36,6 +36,13 @@
 
 struct server_opt;
 
+/* What the mean is taken of. */
+enum server_average {
+    SERVER_FACTORS,  /* "factors": A and B, each by itself, as everybody does */
+    SERVER_PRODUCTS, /* "products": B A, factorised anew (models/lora_mean.h); fedavg only, as no
+                        other rule's moments mean anything after the factors have turned */
+};
+
 /* A rule with its numbers. Numbers that the rule does not use are 0. */
 struct server_hyper {
     const struct server_opt *opt;
@@ -46,6 +53,7 @@ struct server_hyper {
     double epsilon;      /* > 0; called tau in Reddi's rules */
     double weight_decay; /* >= 0 */
     double v_init;       /* >= 0; Reddi's rules, tau^2 unless given */
+    enum server_average average; /* whoever forms the mean looks at it, not the steps below */
 };
 
 /* The adapter and what is carried from round to round. All of it goes into a checkpoint. */
@@ -70,7 +78,8 @@ bool server_opt_has_v(const struct server_opt *o);
 struct server_hyper server_opt_defaults(const struct server_opt *o);
 
 /* Reads the object federation[key]: "optimizer" (default fedadamw) and the numbers that its rule
- * uses, each with the row's default; "weights": "equal" or "samples". A number that the rule does
+ * uses, each with the row's default; "weights": "equal" or "samples"; "average": "factors" (default)
+ * or, for fedavg, "products". A number that the rule does
  * not use, and an unknown key, are refused. Absent: fedadamw with its defaults. */
 enum err_code server_opt_parse(struct json federation, const char *key, struct server_hyper *out,
                                struct err *e);

@@ -142,6 +142,27 @@ static void a_run_starts_from_an_adapter(void)
     CHECK_TRUE(is_same("next/rounds.csv", "again/rounds.csv"));
 }
 
+/* One client alone: its product is the mean, so the factors differ and the model does not. */
+static void products_may_be_averaged_in_place_of_factors(void)
+{
+    const char *one = "--set federation.clients_per_round=1";
+    CHECK_INT(program(SMALL "%s", "factors", 1, 1, "", one), 0);
+    CHECK_INT(
+        program(SMALL "%s", "products", 1, 1, "--set federation.server.average=products", one), 0);
+    CHECK_TRUE(!is_same("factors/adapter/adapter_model.safetensors",
+                        "products/adapter/adapter_model.safetensors"));
+    CHECK_REL(cell("products/rounds.csv", 0, "eval_loss"),
+              cell("factors/rounds.csv", 0, "eval_loss"), 1e-5);
+    CHECK_INT(program(SMALL, "a", 3, 0, "--set federation.server.average=products"), 0);
+    CHECK_INT(program(SMALL, "b", 3, 0, "--workers 1 --set federation.server.average=products"), 0);
+    CHECK_TRUE(
+        is_same("a/adapter/adapter_model.safetensors", "b/adapter/adapter_model.safetensors"));
+    CHECK_INT(program(SMALL, "x", 3, 3, "--set 'federation.server={\"average\": \"products\"}'"),
+              2);
+    CHECK_HAS(program_text("err.txt"), "federation.server.average: expected \"factors\" with "
+                                       "optimizer \"fedadamw\"");
+}
+
 static void an_adapter_that_does_not_fit_is_refused(void)
 {
     CHECK_INT(
@@ -199,6 +220,7 @@ int main(void)
     CASE(a_merged_model_gives_what_model_and_adapter_gave);
     CASE(a_run_writes_its_adapter_at_the_end_and_every_n_rounds);
     CASE(a_run_starts_from_an_adapter);
+    CASE(products_may_be_averaged_in_place_of_factors);
     CASE(an_adapter_that_does_not_fit_is_refused);
     CASE(a_merged_folder_is_a_model_to_run);
     CASE(merge_refuses_what_it_cannot_do);

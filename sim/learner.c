@@ -10,6 +10,9 @@
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
 #include "sim/base/wall.h"
+#include "sim/pick.h"
+
+#define MAX_PLANNED 2e6 /* participations looked at to plan memory; runs of more take the upper bound */
 
 enum { MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of the adapter */
 
@@ -105,7 +108,57 @@ static enum err_code check_ids(const struct learner *l, struct err *e)
     return OK;
 }
 
-/* The largest step of any chunk of any round: selection and batches are functions of the seed. */
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Tokens of every step of a round, over the whole cohort. */
+static void count_rows(struct learner *l, uint32_t round, size_t n, const uint32_t *client, size_t *in,
+                       size_t *out)
+{
+    size_t steps = (size_t)l->spec.hyper.local_steps, batch = (size_t)l->spec.batch;
+    memset(in, 0, steps * sizeof(in[0]));
+    memset(out, 0, steps * sizeof(out[0]));
+    for (size_t i = 0; i < n; i++) {
+        size_t m = split_batch(&l->split, l->spec.seed, client[i], round, steps, batch, l->index);
+        for (size_t j = 0; j < steps * m; j++) {
+            in[j / m] += (size_t)l->train->sample[l->index[j]].n_input;
+            out[j / m] += (size_t)l->train->sample[l->index[j]].n_target;
+        }
+    }
+}
+
+/* The largest step of any round: selection and mini-batches are functions of the seed, so memory is planned for
+ * what will really come. A chunk of a cohort is never larger than the cohort. */
+static void plan_largest_step(struct learner *l, struct train_limits *t)
+{
+    const struct learner_spec *s = &l->spec;
+    size_t k = s->n_per_round, steps = (size_t)s->hyper.local_steps;
+    if ((double)s->n_rounds * (double)k > MAX_PLANNED)
+        return;
+    struct arena scratch = {0};
+    uint32_t *client = ARENA_NEW(&scratch, uint32_t, k);
+    uint64_t *is_taken = ARENA_NEW(&scratch, uint64_t, pick_scratch_words(s->n_clients));
+    size_t *in = ARENA_NEW(&scratch, size_t, steps), *out = ARENA_NEW(&scratch, size_t, steps);
+    size_t most_in = 1, most_out = 1;
+    for (size_t round = 1; round <= s->n_rounds; round++) {
+        pick_cohort(s->seed, (uint32_t)round, s->n_clients, k, client, is_taken);
+        count_rows(l, (uint32_t)round, k, client, in, out);
+        for (size_t i = 0; i < steps; i++) {
+            most_in = larger(most_in, in[i]);
+            most_out = larger(most_out, out[i]);
+        }
+    }
+    arena_free(&scratch);
+    size_t seqs = (size_t)t->max_members * (size_t)t->max_batch;
+    if (most_in < seqs * (size_t)t->max_input)
+        t->max_input_rows = most_in;
+    if (most_out < seqs * (size_t)t->max_target)
+        t->max_target_rows = most_out;
+}
+
+/* The largest samples, and with them the largest pass. */
 static void plan_rows(struct learner *l, const struct data_spec *d, struct train_limits *t)
 {
     t->max_members = (int)chunk_size(&l->spec);
@@ -114,12 +167,13 @@ static void plan_rows(struct learner *l, const struct data_spec *d, struct train
     size_t longest_in = 1, longest_out = 1;
     for (size_t i = 0; i < l->train->n; i++) {
         const struct sample *s = &l->train->sample[i];
-        longest_in = (size_t)s->n_input > longest_in ? (size_t)s->n_input : longest_in;
-        longest_out = (size_t)s->n_target > longest_out ? (size_t)s->n_target : longest_out;
+        longest_in = larger(longest_in, (size_t)s->n_input);
+        longest_out = larger(longest_out, (size_t)s->n_target);
     }
     CHECK(longest_in <= (size_t)d->max_input && longest_out <= (size_t)d->max_target);
     t->max_input = (int)longest_in;
     t->max_target = (int)longest_out;
+    plan_largest_step(l, t);
 }
 
 static enum err_code open_buffers(struct learner *l, struct err *e)

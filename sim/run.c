@@ -11,6 +11,7 @@
 #include "sim/base/wall.h"
 #include "sim/books.h"
 #include "sim/costs.h"
+#include "sim/emissions.h"
 #include "sim/keep.h"
 #include "sim/learner.h"
 #include "sim/outdir.h"
@@ -233,6 +234,10 @@ static enum err_code write_results(struct run *r, struct err *e)
     enum err_code code = books_elements(&r->books, put_element, r, e);
     if (!code)
         code = sinks_row(r->sinks, record_summary(), server_summary(r->server), e);
+    struct emissions_record part[EMISSIONS_ROWS];
+    emissions_of(server_summary(r->server), part);
+    for (int i = 0; i < EMISSIONS_ROWS && !code; i++)
+        code = sinks_row(r->sinks, record_emissions(), &part[i], e);
     if (code)
         return code;
     struct sinks *sinks = r->sinks;

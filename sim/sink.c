@@ -4,7 +4,7 @@
 
 #include "sim/base/mem.h"
 
-static const struct sink_ops *const SINKS[] = {&sink_csv, &sink_json};
+static const struct sink_ops *const SINKS[] = {&sink_csv, &sink_json, &sink_columns, &sink_trace};
 enum { N_SINKS = sizeof(SINKS) / sizeof(SINKS[0]) };
 
 struct sinks {

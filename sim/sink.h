@@ -31,7 +31,13 @@ enum err_code sinks_row(struct sinks *s, const struct table *t, const void *reco
 enum err_code sinks_close(struct sinks *s, struct err *e);
 void sinks_abandon(struct sinks *s); /* NULL is fine */
 
-extern const struct sink_ops sink_csv;  /* rounds, clients, elements, samples: one CSV file each */
+/* trace.json holds the first participations (a client in a round) up to this number, about 8 MB, and says in
+ * "otherData" how many there were. */
+enum { SINK_TRACE_MAX_PARTICIPATIONS = 20000 };
+
+extern const struct sink_ops sink_csv;  /* rounds, clients, elements, samples, emissions: one CSV file each */
 extern const struct sink_ops sink_json; /* tables of one row: one JSON object each */
+extern const struct sink_ops sink_columns; /* what every column means */
+extern const struct sink_ops sink_trace;   /* participations over virtual time; takes the records as they are */
 
 #endif

@@ -3,8 +3,9 @@
 #include "sim/base/csv.h"
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
+#include "sim/emissions.h"
 
-enum { MAX_FILES = 4 };
+enum { MAX_FILES = 5 };
 
 /* One file per table, begun with its header so that a table without rows is a file too. */
 struct csv_sink {
@@ -48,7 +49,8 @@ static enum err_code csv_open(struct sink **out, const char *folder, bool is_lab
     struct csv_sink *s = memory;
     s->base.ops = &sink_csv;
     const struct table *const tables[] = {record_rounds(), record_clients(is_labelled),
-                                          record_elements(is_labelled), record_samples()};
+                                          record_elements(is_labelled), record_samples(),
+                                          record_emissions()};
     for (int i = 0; i < MAX_FILES && !code; i++)
         code = begin(s, folder, tables[i], e);
     if (code)
@@ -95,7 +97,7 @@ static enum err_code csv_end(struct sink *base, struct err *e)
 
 const struct sink_ops sink_csv = {
     .name = "csv",
-    .what = "rounds.csv, clients.csv, elements.csv, samples.csv",
+    .what = "rounds.csv, clients.csv, elements.csv, samples.csv, emissions.csv",
     .open = csv_open,
     .row = csv_row,
     .close = csv_end,

@@ -5,7 +5,8 @@
 #include "tests/program.h"
 
 static const char *const FILES[] = {"rounds.csv", "clients.csv", "elements.csv", "samples.csv",
-                                    "summary.json", "scenario.json"};
+                                    "summary.json", "scenario.json",
+                                    "columns.json", "trace.json", "emissions.csv"};
 
 /* Two folders of results hold the same bytes. */
 static void check_same(const char *a, const char *b)

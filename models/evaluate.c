@@ -17,6 +17,7 @@ struct evaluator {
     struct eval_spec spec; /* n_samples cut to what there is */
     struct lora_layout lora;
     bool has_lora;
+    struct t5 *own; /* is_full: the copy that takes the weights to be judged */
     struct t5_work *work;
     struct pack *pack;
     void *adapter;      /* backend, lora.size values */
@@ -56,9 +57,11 @@ static enum err_code open_work(struct evaluator *v, int n_threads, struct err *e
                                .max_out = max_out,
                                .max_new = v->spec.wants_rouge ? v->spec.max_new_tokens : 0};
     enum err_code code = pack_open(&v->pack, 1, batch, max_in, max_out, e);
+    if (!code && v->spec.is_full)
+        code = t5_open_copy(&v->own, v->model, e);
     if (!code)
-        code = t5_work_open(&v->work, v->model, T5_INFER, v->has_lora ? &v->lora : NULL, &limits,
-                            n_threads, e);
+        code = t5_work_open(&v->work, v->own ? v->own : v->model, T5_INFER,
+                            v->has_lora ? &v->lora : NULL, &limits, n_threads, e);
     if (code || !v->has_lora)
         return code;
     struct backend *b = t5_work_backend(v->work);
@@ -70,6 +73,7 @@ enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
                              const struct dataset *heldout, const struct eval_spec *spec,
                              int n_threads, struct err *e)
 {
+    CHECK(!lora || !spec->is_full);
     CHECK(spec->batch >= 1 && (!spec->wants_rouge || spec->max_new_tokens >= 1));
     if (heldout->n == 0 || spec->n_samples == 0)
         return err_set(e, ERR_INPUT, "no held-out samples to evaluate on");
@@ -107,6 +111,7 @@ void evaluator_close(struct evaluator *v)
         b->ops->free(b, v->adapter);
     }
     t5_work_close(v->work);
+    t5_close(v->own);
     pack_close(v->pack);
     if (v->has_lora)
         lora_layout_fini(&v->lora);
@@ -117,6 +122,10 @@ void evaluator_close(struct evaluator *v)
 
 static enum err_code load_adapter(struct evaluator *v, const float *adapter, struct err *e)
 {
+    if (v->own) {
+        CHECK(adapter);
+        return t5_set_flat(v->own, adapter, e);
+    }
     if (!adapter)
         return OK;
     CHECK(v->has_lora);
@@ -190,7 +199,7 @@ enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct ev
                             struct err *e)
 {
     struct eval_result r = {0};
-    struct t5_pass pass = {.pack = v->pack, .adapters = adapter ? v->adapter : NULL};
+    struct t5_pass pass = {.pack = v->pack, .adapters = adapter && !v->own ? v->adapter : NULL};
     arena_free(&v->texts);
     v->has_texts = false;
     enum err_code code = load_adapter(v, adapter, e);

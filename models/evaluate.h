@@ -27,19 +27,20 @@ struct eval_spec {
     bool wants_rouge;
     int max_new_tokens; /* of a greedy summary */
     int batch;          /* sequences per pass; cut so that memory stays bounded */
+    bool is_full; /* what is judged is a flat vector of all weights, not an adapter; lora NULL */
 };
 
 struct evaluator;
 
-/* The model, tokens and data are shared and only read. */
+/* The model, tokens and data are shared and only read; with is_full the evaluator has a copy. */
 enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
                              const struct lora_spec *lora, const struct tokens *tokens,
                              const struct dataset *heldout, const struct eval_spec *spec,
                              int n_threads, struct err *e);
 void evaluator_close(struct evaluator *v);
 
-/* One evaluation at a time per evaluator; call it from any thread. adapter [lora_size], host; NULL:
- * none. */
+/* One evaluation at a time per evaluator; call it from any thread. adapter [lora_size], or with
+ * is_full [t5_n_flat], host; NULL: none, the model as it was opened (not with is_full). */
 enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
                             struct err *e);
 

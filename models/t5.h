@@ -48,6 +48,12 @@ enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char
 /* From nothing: normal values with Hugging Face's standard deviations for T5, norms 1. */
 enum err_code t5_open_random(struct t5 **out, const struct backend_ops *ops,
                              const struct t5_config *c, uint64_t seed, struct err *e);
+/* A model of its own with the same weights and hash. */
+enum err_code t5_open_copy(struct t5 **out, const struct t5 *from, struct err *e);
+/* All weights at once, as the flat vector lies: host memory [t5_n_flat], zeros between tensors
+ * included. t5_set_flat is for whoever owns the model alone; it leaves the hash as it was. */
+enum err_code t5_get_flat(const struct t5 *m, float *to_host, struct err *e);
+enum err_code t5_set_flat(struct t5 *m, const float *from_host, struct err *e);
 /* Pseudo-random values that are a pure function of (name, index), for reference vectors without a
  * file: key = first 8 bytes of sha256(name), u = splitmix64(index + key) >> 40, / 2^24, value = std
  * sqrt(3) (2 u - 1); std: norms 0.1 and + 1, position bias 0.5, shared 1, others 1/sqrt(last

@@ -178,6 +178,34 @@ void t5_get(const struct t5 *m, const struct t5_tensor *t, float *to_host)
     m->ops->get(m->backend, to_host, m->w + t->at, t->n * sizeof(float));
 }
 
+enum err_code t5_get_flat(const struct t5 *m, float *to_host, struct err *e)
+{
+    m->ops->get(m->backend, to_host, m->w, m->n_flat * sizeof(float));
+    return m->ops->sync(m->backend, e);
+}
+
+enum err_code t5_set_flat(struct t5 *m, const float *from_host, struct err *e)
+{
+    m->ops->set(m->backend, m->w, from_host, m->n_flat * sizeof(float));
+    return m->ops->sync(m->backend, e);
+}
+
+enum err_code t5_open_copy(struct t5 **out, const struct t5 *from, struct err *e)
+{
+    struct t5 *m = NULL;
+    enum err_code code = t5_make(&m, from->ops, &from->config, e);
+    if (code)
+        return code;
+    m->ops->copy(m->backend, m->w, from->w, m->n_flat * sizeof(float));
+    m->hash = from->hash;
+    code = m->ops->sync(m->backend, e);
+    if (code)
+        t5_close(m);
+    else
+        *out = m;
+    return code;
+}
+
 static size_t largest_tensor(const struct t5 *m)
 {
     size_t n = 0;

@@ -13,6 +13,9 @@ enum { VEC_X, VEC_G, VEC_M, VEC_V, N_VECS };
 struct trainer {
     struct arena arena; /* owns this struct */
     struct lora_layout layout;
+    struct t5 *own;   /* full fine-tuning: the weights being trained; else NULL */
+    size_t size;      /* values of an adapter, or of all weights */
+    size_t n_abreast; /* members of a pass: max_members, or 1 */
     struct t5_work *work;
     struct pack *pack;
     const struct backend_ops *ops;
@@ -29,9 +32,9 @@ static enum err_code need_vec(struct trainer *t, int which, struct err *e)
     void *p = NULL;
     if (t->vec[which])
         return OK;
-    if (!size_mul3((size_t)t->max_members, t->layout.size, sizeof(float), &n_bytes))
-        return err_set(e, ERR_LIMIT, "%d adapters of %zu values do not fit any memory",
-                       t->max_members, t->layout.size);
+    if (!size_mul3(t->n_abreast, t->size, sizeof(float), &n_bytes))
+        return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit any memory",
+                       t->n_abreast, t->size);
     enum err_code code = t->ops->alloc(t->b, &p, n_bytes, "the cohort's adapters", e);
     if (!code) {
         t->vec[which] = p;
@@ -59,14 +62,45 @@ static enum err_code plan(const struct train_limits *l, struct t5_limits *out, s
     return OK;
 }
 
+/* A copy of the model to train in, whose weights and gradients are the vectors x and g. */
+static enum err_code open_full(struct trainer *t, const struct t5 *model, const struct t5_limits *l,
+                               int n_threads, struct err *e)
+{
+    enum err_code code = t5_open_copy(&t->own, model, e);
+    if (!code)
+        code = t5_work_open(&t->work, t->own, T5_FULL, NULL, l, n_threads, e);
+    if (code)
+        return code;
+    t->b = t5_work_backend(t->work);
+    t->n_bytes = t5_work_bytes(t->work) + t->size * sizeof(float);
+    t->vec[VEC_X] = t5_weights_rw(t->own);
+    t->vec[VEC_G] = t5_work_dw(t->work);
+    return OK;
+}
+
+static enum err_code open_lora(struct trainer *t, const struct t5 *model, const struct t5_limits *l,
+                               int n_threads, struct err *e)
+{
+    enum err_code code = t5_work_open(&t->work, model, T5_ADAPT, &t->layout, l, n_threads, e);
+    if (code)
+        return code;
+    t->b = t5_work_backend(t->work);
+    t->n_bytes = t5_work_bytes(t->work);
+    code = need_vec(t, VEC_X, e);
+    return code ? code : need_vec(t, VEC_G, e);
+}
+
 enum err_code trainer_open(struct trainer **out, const struct t5 *model,
                            const struct lora_spec *lora, const struct train_limits *limits,
                            int n_threads, struct err *e)
 {
     struct t5_limits l;
-    enum err_code code = lora_check(lora, e);
+    struct train_limits pass = *limits;
+    if (!lora)
+        pass.max_members = 1;
+    enum err_code code = lora ? lora_check(lora, e) : OK;
     if (!code)
-        code = plan(limits, &l, e);
+        code = plan(&pass, &l, e);
     if (code)
         return code;
     struct arena arena = {0};
@@ -75,16 +109,12 @@ enum err_code trainer_open(struct trainer **out, const struct t5 *model,
     t->arena = arena;
     t->ops = t5_ops(model);
     t->max_members = limits->max_members;
+    t->n_abreast = (size_t)pass.max_members;
     t->start_id = t5_config_of(model)->start_id;
-    lora_layout_init(&t->layout, t5_config_of(model), lora);
-    code = t5_work_open(&t->work, model, T5_ADAPT, &t->layout, &l, n_threads, e);
-    if (!code) {
-        t->b = t5_work_backend(t->work);
-        t->n_bytes = t5_work_bytes(t->work);
-        code = need_vec(t, VEC_X, e);
-    }
-    if (!code)
-        code = need_vec(t, VEC_G, e);
+    if (lora)
+        lora_layout_init(&t->layout, t5_config_of(model), lora);
+    t->size = lora ? t->layout.size : t5_n_flat(model);
+    code = lora ? open_lora(t, model, &l, n_threads, e) : open_full(t, model, &l, n_threads, e);
     if (!code)
         code = pack_open(&t->pack, l.max_members, l.max_seqs, l.max_in, l.max_out, e);
     if (code)
@@ -98,13 +128,19 @@ void trainer_close(struct trainer *t)
 {
     if (!t)
         return;
-    for (int i = 0; t->b && i < N_VECS; i++)
+    for (int i = t->own ? VEC_M : VEC_X; t->b && i < N_VECS; i++)
         t->ops->free(t->b, t->vec[i]);
     pack_close(t->pack);
     t5_work_close(t->work);
+    t5_close(t->own);
     lora_layout_fini(&t->layout);
     struct arena arena = t->arena;
     arena_free(&arena);
+}
+
+size_t trainer_size(const struct trainer *t)
+{
+    return t->size;
 }
 
 size_t trainer_bytes(const struct trainer *t)
@@ -141,10 +177,10 @@ static enum err_code pack_step(struct trainer *t, const struct train_job *job, i
 static void update(struct trainer *t, const struct train_job *job, int step)
 {
     const struct train_hyper *h = &job->hyper;
-    size_t n = (size_t)job->n_members * t->layout.size;
+    size_t n = (size_t)job->n_members * t->size;
     float **v = t->vec;
     if (h->max_grad_norm > 0)
-        t->ops->clip(t->b, job->n_members, t->layout.size, v[VEC_G], h->max_grad_norm);
+        t->ops->clip(t->b, job->n_members, t->size, v[VEC_G], h->max_grad_norm);
     if (h->optimizer == LOCAL_ADAMW)
         t->ops->adamw(t->b, n, v[VEC_X], v[VEC_G], v[VEC_M], v[VEC_V], h->lr, h->beta1, h->beta2,
                       h->epsilon, h->weight_decay, step + 1);
@@ -170,7 +206,7 @@ static void book_loss(const struct trainer *t, const struct train_job *job)
 static enum err_code begin(struct trainer *t, const struct train_job *job, struct err *e)
 {
     const struct train_hyper *h = &job->hyper;
-    size_t n = t->layout.size, n_bytes = n * sizeof(float);
+    size_t n = t->size, n_bytes = n * sizeof(float);
     bool has_v = h->optimizer == LOCAL_ADAMW, has_m = has_v || h->momentum > 0;
     enum err_code code = has_m ? need_vec(t, VEC_M, e) : OK;
     if (!code && has_v)
@@ -188,36 +224,53 @@ static enum err_code begin(struct trainer *t, const struct train_job *job, struc
     return OK;
 }
 
-enum err_code trainer_run(struct trainer *t, const struct train_job *job, struct err *e)
+/* All members of the job in one pass per step. */
+static enum err_code run_abreast(struct trainer *t, const struct train_job *job, struct err *e)
 {
     const struct train_hyper *h = &job->hyper;
-    size_t n = t->layout.size;
-    CHECK(job->n_members >= 1 && h->local_steps >= 1);
-    if (job->n_members > t->max_members)
-        return err_set(e, ERR_LIMIT, "a job of %d clients: planned for %d", job->n_members,
-                       t->max_members);
+    size_t n = t->size;
+    float *x = t->vec[VEC_X], *g = t->vec[VEC_G];
     struct arena scratch = {0};
     size_t *first = ARENA_NEW(&scratch, size_t, (size_t)job->n_members);
     struct t5_pass pass = {
-        .pack = t->pack, .adapters = t->vec[VEC_X], .stride = n, .dropout = h->dropout};
+        .pack = t->pack, .adapters = t->own ? NULL : x, .stride = n, .dropout = h->dropout};
     enum err_code code = begin(t, job, e);
     for (int step = 0; !code && step < h->local_steps; step++) {
         code = pack_step(t, job, step, first, e);
         if (code)
             break;
         pass.seed = rng_u64(job->seed, RNG_TRAIN_STEP, 0, (uint64_t)step);
-        t->ops->zero(t->b, t->vec[VEC_G], (size_t)job->n_members * n * sizeof(float));
-        code = t5_step(t->work, &pass, t->vec[VEC_G], t->nll, e);
+        t->ops->zero(t->b, g, (size_t)job->n_members * n * sizeof(float));
+        code = t5_step(t->work, &pass, t->own ? NULL : g, t->nll, e);
         if (code)
             break;
         book_loss(t, job);
         update(t, job, step);
     }
     if (!code) {
-        t->ops->get(t->b, job->adapter_out, t->vec[VEC_X],
-                    (size_t)job->n_members * n * sizeof(float));
+        t->ops->get(t->b, job->adapter_out, x, (size_t)job->n_members * n * sizeof(float));
         code = t->ops->sync(t->b, e);
     }
     arena_free(&scratch);
+    return code;
+}
+
+enum err_code trainer_run(struct trainer *t, const struct train_job *job, struct err *e)
+{
+    enum err_code code = OK;
+    CHECK(job->n_members >= 1 && job->hyper.local_steps >= 1);
+    if (job->n_members > t->max_members)
+        return err_set(e, ERR_LIMIT, "a job of %d clients: planned for %d", job->n_members,
+                       t->max_members);
+    if (!t->own)
+        return run_abreast(t, job, e);
+    struct train_job one = *job;
+    one.n_members = 1;
+    for (int m = 0; !code && m < job->n_members; m++) {
+        code = run_abreast(t, &one, e);
+        one.member++;
+        one.loss++;
+        one.adapter_out += t->size;
+    }
     return code;
 }

@@ -1,11 +1,16 @@
-/* models/trainer.h: local training of a whole cohort in one pass.
+/* models/trainer.h: local training of a whole cohort: adapters in one pass, full weights one after
+ * another.
  *
  * A training job is a pure function: (frozen weights, adapter in, samples, hyper-parameters, seed)
  * -> (adapters out, losses). All members share the frozen weights, so a step packs the tokens of
  * all members' mini-batches end to end and makes one product per frozen matrix for the whole
  * cohort, beside small products for each member's own adapter. What a member gets does not depend
  * on who shares its pass (1e-5 relative, tested) nor on the number of threads (to the bit, tested).
- */
+ *
+ * Full fine-tuning trains every weight: members come one after another, each in the trainer's own
+ * copy of the model, so memory holds one set of weights, gradients and optimizer slots whatever the
+ * size of the cohort. "Adapter" below then means the flat vector of all weights (t5_n_flat values,
+ * models/t5.h). */
 #ifndef MODELS_TRAINER_H
 #define MODELS_TRAINER_H
 
@@ -41,8 +46,8 @@ struct train_job {
     const struct train_member *member;
     struct train_hyper hyper;
     uint64_t seed;           /* dropout masks: differs from round to round */
-    const float *adapter_in; /* [lora_size], host */
-    float *adapter_out;      /* [n_members * lora_size], host, written */
+    const float *adapter_in; /* [trainer_size], host */
+    float *adapter_out;      /* [n_members * trainer_size], host, written */
     double *loss; /* [n_members]: mean over local steps of the mean loss per target token */
 };
 
@@ -57,13 +62,15 @@ struct train_limits {
 
 struct trainer;
 
-/* The model is shared and only read. n_threads work inside a pass. Refuses with ERR_MEMORY and the
- * size needed. */
+/* The model is shared and only read. n_threads work inside a pass. lora NULL: full fine-tuning,
+ * where limits' max_members and rows count for the jobs, and a pass is planned for one member.
+ * Refuses with ERR_MEMORY and the size needed. */
 enum err_code trainer_open(struct trainer **out, const struct t5 *model,
                            const struct lora_spec *lora, const struct train_limits *limits,
                            int n_threads, struct err *e);
 void trainer_close(struct trainer *t);         /* NULL is fine */
 size_t trainer_bytes(const struct trainer *t); /* memory planned for one pass */
+size_t trainer_size(const struct trainer *t);  /* values of one adapter */
 
 /* Runs the job. One job at a time per trainer; call it from any thread. */
 enum err_code trainer_run(struct trainer *t, const struct train_job *job, struct err *e);

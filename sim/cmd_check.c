@@ -85,9 +85,9 @@ static void print_summary(const struct view *v)
     double up = (double)v->costs.payload_bytes[NET_UP];
     printf("scenario %s: %zu clients, %zu per round, %" PRIu32 " rounds\n", s->name, s->n_clients,
            s->federation.clients_per_round, s->federation.rounds);
-    printf("trained  %s\n", s->model.train == SCENARIO_NONE
-                                ? "nothing: network, times and energy only"
-                                : s->model.weights);
+    bool is_none = s->model.train == SCENARIO_NONE;
+    printf("trained  %s%s\n", is_none ? "nothing: network, times and energy only" : s->model.weights,
+           s->model.train == SCENARIO_FULL ? ", every weight" : "");
     printf("charged  %s: %.0f bytes down (%s), %.0f bytes up (%s) per client and round\n",
            v->costs.model, down, quantity(a, down, UNIT_SIZE_BYTES), up,
            quantity(b, up, UNIT_SIZE_BYTES));

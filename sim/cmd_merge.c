@@ -10,6 +10,7 @@
 #include "sim/base/mem.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
+#include "sim/keep.h"
 
 struct args {
     const char *adapter, *weights, *out, *type;
@@ -70,27 +71,6 @@ static enum err_code add_adapter(struct t5 *m, const char *folder, struct err *e
     return code;
 }
 
-/* The files that say how text becomes tokens and how to generate, as far as they are there. */
-static enum err_code copy_others(const char *from, const char *to, struct err *e)
-{
-    static const char *const names[] = {"spiece.model", "tokenizer.json", "tokenizer_config.json",
-                                        "special_tokens_map.json", "generation_config.json"};
-    enum err_code code = OK;
-    for (size_t i = 0; !code && i < sizeof(names) / sizeof(names[0]); i++) {
-        struct file f = {0};
-        char *source = file_join(from, names[i]), *copy = file_join(to, names[i]);
-        if (file_exists(source)) {
-            code = file_map(&f, source, e);
-            if (!code)
-                code = file_replace(copy, f.bytes, f.n_bytes, e);
-            file_unmap(&f);
-        }
-        mem_free(copy);
-        mem_free(source);
-    }
-    return code;
-}
-
 /* Writes aside; a folder that is there must be empty, which rename sees to. */
 static enum err_code write_folder(const struct t5 *m, const char *base, const struct args *a,
                                   struct err *e)
@@ -105,7 +85,7 @@ static enum err_code write_folder(const struct t5 *m, const char *base, const st
     if (!code)
         code = t5_save(m, aside, a->as, e);
     if (!code)
-        code = copy_others(base, aside, e);
+        code = keep_copy_tokens(base, aside, e);
     if (!code && rename(aside, out) != 0) {
         if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOTDIR)
             code = err_set(e, ERR_INPUT, "--out: expected a new or an empty folder, got %s", out);

@@ -16,6 +16,8 @@ static int n_targets(unsigned targets)
 static struct device_work work_of(const struct costs *c, const struct t5_config *t, size_t batch)
 {
     const struct scenario *s = c->scenario;
+    bool is_trained_full = s->model.train == SCENARIO_FULL;
+    bool is_full = is_trained_full || s->federation.payload == SCENARIO_PAYLOAD_FULL;
     struct cost_shape shape = {.d_model = t->d_model,
                                .d_kv = t->d_kv,
                                .d_ff = t->d_ff,
@@ -23,12 +25,12 @@ static struct device_work work_of(const struct costs *c, const struct t5_config 
                                .n_encoder = t->n_enc,
                                .n_decoder = t->n_dec,
                                .vocab = t->vocab,
-                               .lora_rank = s->model.lora.rank,
+                               .lora_rank = is_trained_full ? 0 : s->model.lora.rank,
                                .lora_targets = n_targets(s->model.lora.targets)};
     struct cost_batch b = {.sequences = (double)batch,
                            .input_tokens = s->data.max_input,
                            .target_tokens = s->data.max_target};
-    struct cost cost = cost_step(&shape, &b, s->federation.payload == SCENARIO_PAYLOAD_FULL);
+    struct cost cost = cost_step(&shape, &b, is_full);
     return (struct device_work){.model = c->model,
                                 .minibatch = (int)batch,
                                 .flop = cost.flop,

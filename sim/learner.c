@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "models/backend.h"
 #include "models/lora_mean.h"
@@ -44,7 +45,7 @@ struct learner {
     struct pool *pool;
     struct t5 *model;
     struct lora_layout layout;
-    bool has_layout;
+    size_t size; /* values of an adapter; is_full: of all weights */
     struct tokens *tokens;
     struct dataset *train, *heldout;
     struct split split;
@@ -173,14 +174,15 @@ static void plan_rows(struct learner *l, const struct data_spec *d, struct train
     CHECK(longest_in <= (size_t)d->max_input && longest_out <= (size_t)d->max_target);
     t->max_input = (int)longest_in;
     t->max_target = (int)longest_out;
-    plan_largest_step(l, t);
+    if (!l->spec.is_full) /* there a pass is one client's */
+        plan_largest_step(l, t);
 }
 
 static enum err_code open_buffers(struct learner *l, struct err *e)
 {
     const struct learner_spec *s = &l->spec;
     size_t k = s->n_per_round, steps = (size_t)s->hyper.local_steps, batch = (size_t)s->batch;
-    size_t size = l->layout.size, bytes, slots;
+    size_t size = l->size, bytes, slots;
     if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots))
         return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit in memory", k, size);
     void *p;
@@ -188,7 +190,9 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     if (code)
         return code;
     l->adapter_out = p;
-    l->adapter = ARENA_NEW(&l->arena, float, size);
+    if ((code = mem_big(&p, size * sizeof(float), "the server's adapter", e)))
+        return code;
+    l->adapter = p;
     l->loss = ARENA_NEW(&l->arena, double, k);
     l->trainee = ARENA_NEW(&l->arena, int, k);
     l->member = ARENA_NEW(&l->arena, struct train_member, k);
@@ -200,9 +204,11 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     l->client = ARENA_NEW(&l->arena, uint32_t, k);
     l->max_chunks = (k + chunk_size(s) - 1) / chunk_size(s);
     l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
-    for (int i = 0; i < MAX_EVALUATIONS && s->eval_samples; i++)
-        l->evaluation[i].adapter = ARENA_NEW(&l->arena, float, size);
-    return OK;
+    for (int i = 0; !code && i < MAX_EVALUATIONS && s->eval_samples; i++) {
+        code = mem_big(&p, size * sizeof(float), "an adapter to be evaluated", e);
+        l->evaluation[i].adapter = code ? NULL : p;
+    }
+    return code;
 }
 
 static enum err_code open_engines(struct learner *l, struct err *e)
@@ -210,14 +216,16 @@ static enum err_code open_engines(struct learner *l, struct err *e)
     const struct learner_spec *s = &l->spec;
     struct train_limits limits = {0};
     plan_rows(l, &s->data, &limits);
-    enum err_code code = trainer_open(&l->trainer, l->model, &s->lora, &limits, s->n_workers, e);
+    enum err_code code = trainer_open(&l->trainer, l->model, s->is_full ? NULL : &s->lora, &limits,
+                                      s->n_workers, e);
     if (code || !s->eval_samples)
         return code;
     struct eval_spec eval = {.n_samples = s->eval_samples,
                              .wants_rouge = s->wants_rouge,
                              .max_new_tokens = s->max_new_tokens,
-                             .batch = s->eval_batch};
-    return evaluator_open(&l->evaluator, l->model, &s->lora, l->tokens, l->heldout, &eval,
+                             .batch = s->eval_batch,
+                             .is_full = s->is_full};
+    return evaluator_open(&l->evaluator, l->model, s->is_full ? NULL : &s->lora, l->tokens, l->heldout, &eval,
                           s->n_workers, e);
 }
 
@@ -234,6 +242,44 @@ static enum err_code open_tokens(struct learner *l, struct err *e)
     return code;
 }
 
+/* What the clients of the first round get. */
+static enum err_code begin_weights(struct learner *l, struct err *e)
+{
+    const struct learner_spec *s = &l->spec;
+    if (s->is_full)
+        return t5_get_flat(l->model, l->adapter, e);
+    if (s->adapter)
+        return peft_load(s->adapter, t5_config_of(l->model), &s->lora, l->adapter, e);
+    lora_init(&l->layout, s->seed, l->adapter);
+    return OK;
+}
+
+/* Sets of weights that a full run holds, in float32 values per weight: the model, the trainer's with
+ * gradients and optimizer slots, the server's (in double), each client's result, evaluations. */
+static double values_per_weight(const struct learner_spec *s)
+{
+    bool is_adamw = s->hyper.optimizer == LOCAL_ADAMW;
+    int slots = is_adamw ? 2 : s->hyper.momentum > 0;
+    int doubles = 2 + server_opt_has_m(s->server.opt) + server_opt_has_v(s->server.opt);
+    int evaluation = s->eval_samples ? 1 + MAX_EVALUATIONS : 0;
+    return 1 + 2 + slots + 2 * doubles + 1 + (double)s->n_per_round + evaluation;
+}
+
+/* Full fine-tuning is refused before it starts when its weights alone are more than the machine has. */
+static enum err_code check_memory(const struct learner *l, struct err *e)
+{
+    if (!l->spec.is_full)
+        return OK;
+    double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double needs = values_per_weight(&l->spec) * sizeof(float) * (double)l->size;
+    if (has <= 0 || needs <= has)
+        return OK;
+    return err_set(e, ERR_MEMORY,
+                   "full fine-tuning of %s: %zu clients a round need %.1f GiB of weights and optimizer "
+                   "states, this machine has %.1f GiB",
+                   l->spec.weights, l->spec.n_per_round, needs / 0x1p30, has / 0x1p30);
+}
+
 enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
                            struct err *e)
 {
@@ -248,18 +294,14 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
     CHECK(ops); /* the scenario has checked the name */
     if ((code = t5_open(&l->model, ops, spec->weights, e)))
         goto done;
-    lora_layout_init(&l->layout, t5_config_of(l->model), &spec->lora);
-    l->has_layout = true;
+    if (!spec->is_full)
+        lora_layout_init(&l->layout, t5_config_of(l->model), &spec->lora);
+    l->size = spec->is_full ? t5_n_flat(l->model) : l->layout.size;
     if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
-        (code = open_buffers(l, e)) || (code = open_engines(l, e)))
+        (code = check_memory(l, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
+        (code = begin_weights(l, e)))
         goto done;
-    if (spec->adapter)
-        code = peft_load(spec->adapter, t5_config_of(l->model), &spec->lora, l->adapter, e);
-    else
-        lora_init(&l->layout, spec->seed, l->adapter);
-    if (code)
-        goto done;
-    server_state_init_f32(&l->server, &spec->server, l->layout.size, l->adapter);
+    server_state_init_f32(&l->server, &spec->server, l->size, l->adapter);
     *out = l;
     l = NULL;
 done:
@@ -280,10 +322,12 @@ void learner_close(struct learner *l)
     data_close(l->heldout);
     data_close(l->train);
     tokens_close(l->tokens);
-    if (l->has_layout)
-        lora_layout_fini(&l->layout);
+    lora_layout_fini(&l->layout);
     t5_close(l->model);
     mem_free(l->adapter_out);
+    mem_free(l->adapter);
+    for (int i = 0; i < MAX_EVALUATIONS; i++)
+        mem_free(l->evaluation[i].adapter);
     arena_free(&l->arena);
     mem_free(l);
 }
@@ -292,15 +336,21 @@ void learner_close(struct learner *l)
 
 void learner_describe(const struct learner *l, char *out, size_t n)
 {
+    size_t n_weights = t5_parameters(t5_config_of(l->model));
     snprintf(out, n,
              "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out; %.0f MiB per pass",
-             l->spec.weights, 1e-6 * (double)t5_parameters(t5_config_of(l->model)), l->layout.size,
+             l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
              l->train->n, l->heldout->n, (double)trainer_bytes(l->trainer) / 1048576.0);
 }
 
 size_t learner_adapter_size(const struct learner *l)
 {
-    return l->layout.size;
+    return l->size;
+}
+
+const struct t5 *learner_model(const struct learner *l)
+{
+    return l->model;
 }
 
 const struct t5_config *learner_config(const struct learner *l)
@@ -350,7 +400,7 @@ static void train_chunk(void *arg)
                             .hyper = l->spec.hyper,
                             .seed = l->job_seed,
                             .adapter_in = l->adapter,
-                            .adapter_out = l->adapter_out + c->first * l->layout.size,
+                            .adapter_out = l->adapter_out + c->first * l->size,
                             .loss = l->loss + c->first};
     c->code = trainer_run(l->trainer, &job, &c->err);
     c->wall_s = wall_s() - begun_s;
@@ -418,7 +468,7 @@ enum err_code learner_aggregate(struct learner *l, size_t n, const size_t *membe
     const struct server_hyper *h = &l->spec.server;
     for (size_t i = 0; i < n; i++) {
         size_t t = (size_t)l->trainee[member[i]];
-        l->arrived[i] = l->adapter_out + t * l->layout.size;
+        l->arrived[i] = l->adapter_out + t * l->size;
         l->weight[i] = (double)split_size(&l->split, l->client[t]);
     }
     if (h->average == SERVER_FACTORS || n == 0) {

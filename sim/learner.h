@@ -25,6 +25,7 @@ enum { LEARNER_LANE_TRAIN, LEARNER_LANE_EVALUATE, LEARNER_LANES };
 struct learner_spec {
     const char *weights;     /* folder or builtin:tiny */
     const char *backend;     /* "cpu" */
+    bool is_full;            /* every weight is trained; lora and adapter are not looked at */
     struct lora_spec lora;
     const char *adapter;     /* PEFT folder to start from, of this lora's shape; NULL: initial values */
     struct data_spec data;
@@ -52,9 +53,10 @@ void learner_close(struct learner *l);
 
 /* "builtin:tiny, 1.39 M weights, 73,728 trainable, 8,000 samples ..." for the log. */
 void learner_describe(const struct learner *l, char *out, size_t n);
-size_t learner_adapter_size(const struct learner *l); /* trainable values */
+size_t learner_adapter_size(const struct learner *l); /* values of an adapter, or of all weights */
 const struct t5_config *learner_config(const struct learner *l);
-/* The server's adapter as it is now, as clients would get it. out [learner_adapter_size]. Between rounds. */
+const struct t5 *learner_model(const struct learner *l); /* as it was opened */
+/* The server's adapter (is_full: weights, as they lie in the model) as it is now, as clients would get it. out [learner_adapter_size]. Between rounds. */
 void learner_trained(const struct learner *l, float *out);
 /* Samples in the mini-batch of a client. */
 size_t learner_batch_of(const struct learner *l, size_t client);

@@ -13,7 +13,7 @@
 /* What a run writes, now or in a later version; a folder with anything else is not ours to replace. */
 static const char *const OURS[] = {"rounds.csv",    "clients.csv",  "elements.csv",    "summary.json",
                                    "scenario.json", "trace.json",   "performance.json", "report.html",
-                                   "columns.json", "samples.csv",  "emissions.csv", "adapter",         "checkpoint"};
+                                   "columns.json", "samples.csv",  "emissions.csv", "adapter", "model",         "checkpoint"};
 
 static bool is_ours(const char *name)
 {

@@ -64,6 +64,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
         return code;
     struct learner_spec spec = {.weights = s->model.weights,
                                 .backend = "cpu",
+                                .is_full = s->model.train == SCENARIO_FULL,
                                 .lora = s->model.lora,
                                 .adapter = s->model.adapter,
                                 .data = s->data,

@@ -119,9 +119,9 @@ enum err_code scenario_parse_output(struct json root, struct scenario *s, struct
         code = json_int(o, "adapter_every", 0, SCENARIO_MAX_ROUNDS, &at_the_end, &every, e);
     if (code)
         return code;
-    if (every > 0 && s->model.train == SCENARIO_NONE)
-        return json_fail(o, "adapter_every", e, "expected 0 with model.train none, got %lld",
-                         (long long)every);
+    if (every > 0 && s->model.train != SCENARIO_LORA)
+        return json_fail(o, "adapter_every", e, "expected 0 with model.train %s, got %lld",
+                         s->model.train == SCENARIO_FULL ? "full" : "none", (long long)every);
     s->output.adapter_every = (uint32_t)every;
     if (dir && !dir[0])
         return json_fail(o, "dir", e, "expected the name of a folder, got \"\"");
@@ -214,7 +214,8 @@ double scenario_payload_bytes(const struct scenario *s, const struct t5_config *
                               enum net_dir dir)
 {
     const struct scenario_federation *f = &s->federation;
-    double adapter = (double)lora_size(config, &s->model.lora);
+    bool is_full = s->model.train == SCENARIO_FULL;
+    double adapter = is_full ? 0 : (double)lora_size(config, &s->model.lora);
     switch (f->payload) {
     case SCENARIO_PAYLOAD_LORA:
         return BYTES_PER_VALUE * adapter;

@@ -69,6 +69,7 @@ struct scenario_group {
 
 enum scenario_train {
     SCENARIO_LORA, /* "lora": train an adapter for every client */
+    SCENARIO_FULL, /* "full": train every weight; no adapter */
     SCENARIO_NONE, /* "none": network, times and energy only; sizes come from the architecture */
 };
 
@@ -87,7 +88,8 @@ struct scenario_model {
 
 enum scenario_payload {
     SCENARIO_PAYLOAD_LORA,  /* "lora": 4 bytes per value of an adapter */
-    SCENARIO_PAYLOAD_FULL,  /* "full": 4 bytes per parameter of the model, adapter included */
+    SCENARIO_PAYLOAD_FULL,  /* "full": 4 bytes per parameter of the model, and of its adapter unless
+                               model.train is full */
     SCENARIO_PAYLOAD_GIVEN, /* sizes stated by direction */
 };
 

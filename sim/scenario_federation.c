@@ -67,13 +67,13 @@ static enum err_code parse_size(struct json o, const char *key, double *out, str
     return code;
 }
 
-static enum err_code parse_payload(struct json federation, struct scenario_federation *f,
-                                   struct err *e)
+static enum err_code parse_payload(struct json federation, bool is_full,
+                                   struct scenario_federation *f, struct err *e)
 {
     static const char *const names[] = {"lora", "full"};
     size_t which = 0;
     struct json o;
-    f->payload = SCENARIO_PAYLOAD_LORA;
+    f->payload = is_full ? SCENARIO_PAYLOAD_FULL : SCENARIO_PAYLOAD_LORA;
     if (!json_has(federation, "payload"))
         return OK;
     enum err_code code = json_value(federation, "payload", &o, e);
@@ -82,6 +82,9 @@ static enum err_code parse_payload(struct json federation, struct scenario_feder
     if (!json_is_object(o)) {
         code = json_choice(federation, "payload", names, 2, NULL, &which, e);
         f->payload = which == 0 ? SCENARIO_PAYLOAD_LORA : SCENARIO_PAYLOAD_FULL;
+        if (!code && is_full && f->payload == SCENARIO_PAYLOAD_LORA)
+            code = json_fail(federation, "payload", e,
+                             "expected \"full\" or sizes with model.train full, got \"lora\"");
         return code;
     }
     f->payload = SCENARIO_PAYLOAD_GIVEN;
@@ -121,6 +124,7 @@ enum err_code scenario_parse_federation(struct json root, struct scenario *s, st
     struct scenario_federation *f = &s->federation;
     const int64_t default_steps = DEFAULT_LOCAL_STEPS, default_batch = DEFAULT_BATCH;
     const double default_lr = DEFAULT_CLIENT_LR;
+    const bool is_full = s->model.train == SCENARIO_FULL;
     int64_t steps = 0, batch = 0;
     double lr = 0;
     struct json o;
@@ -137,8 +141,11 @@ enum err_code scenario_parse_federation(struct json root, struct scenario *s, st
         code = parse_client(o, &f->local, e);
     if (!code)
         code = server_opt_parse(o, "server", &f->server, e);
+    if (!code && is_full && f->server.average == SERVER_PRODUCTS)
+        code = json_fail(o, "server", e,
+                         "expected average \"factors\" with model.train full, got \"products\"");
     if (!code)
-        code = parse_payload(o, f, e);
+        code = parse_payload(o, is_full, f, e);
     f->batch = (int)batch;
     f->local.local_steps = (int)steps;
     f->local.lr = (float)lr;

@@ -127,6 +127,8 @@ static enum err_code parse_adapter(struct json o, struct scenario *s, struct lor
     enum err_code code = json_string(o, "adapter", &nothing, &adapter, e);
     if (code || !adapter)
         return code;
+    if (m->train == SCENARIO_FULL)
+        return json_fail(o, "adapter", e, "expected no such key with model.train full");
     code = parse_source(o, "adapter", NULL, true, adapter, s, &m->adapter, e);
     if (code)
         return code;
@@ -153,7 +155,8 @@ static enum err_code parse_costs_of(struct json o, struct scenario_model *m, str
 
 enum err_code scenario_parse_model(struct json root, struct scenario *s, struct err *e)
 {
-    static const char *const trains[] = {"lora", "none"};
+    static const char *const trains[] = {
+        [SCENARIO_LORA] = "lora", [SCENARIO_FULL] = "full", [SCENARIO_NONE] = "none"};
     const char *const tiny = "builtin:tiny";
     const size_t lora_first = 0;
     const double default_dropout = DEFAULT_DROPOUT;
@@ -165,15 +168,15 @@ enum err_code scenario_parse_model(struct json root, struct scenario *s, struct 
     struct json o;
     enum err_code code = json_object_opt(root, "model", &o, e);
     if (!code)
-        code = json_choice(o, "train", trains, 2, &lora_first, &train, e);
+        code = json_choice(o, "train", trains, 3, &lora_first, &train, e);
     if (!code)
         code = parse_costs_of(o, m, s, e);
     if (!code)
         code = json_string(o, "weights", &tiny, &weights, e);
     if (code)
         return code;
-    m->train = train == 0 ? SCENARIO_LORA : SCENARIO_NONE;
-    if (m->train == SCENARIO_LORA || !m->costs_of)
+    m->train = (enum scenario_train)train;
+    if (m->train != SCENARIO_NONE || !m->costs_of)
         code = parse_source(o, "weights", tiny, true, weights, s, &m->weights, e);
     if (!code)
         code = parse_adapter(o, s, &start, e);
@@ -203,7 +206,7 @@ static enum err_code parse_amounts(struct json o, const struct scenario *s, stru
     code = json_int(o, "heldout", 1, SCENARIO_MAX_SAMPLES, &heldout_default, &heldout, e);
     d->n_train = (size_t)samples;
     d->n_heldout = (size_t)heldout;
-    if (!code && s->model.train == SCENARIO_LORA && is_generated && s->split.min_samples > 0 &&
+    if (!code && s->model.train != SCENARIO_NONE && is_generated && s->split.min_samples > 0 &&
         d->n_train < s->n_clients)
         code = json_fail(o, "samples", e,
                          "expected at least one per client (clients.count is %zu), got %zu",
@@ -268,7 +271,7 @@ enum err_code scenario_parse_data(struct json root, struct scenario *s, struct e
 
 enum err_code scenario_parse_evaluate(struct json root, struct scenario *s, struct err *e)
 {
-    bool is_trained = s->model.train == SCENARIO_LORA;
+    bool is_trained = s->model.train != SCENARIO_NONE;
     size_t heldout = s->data.validation ? SCENARIO_MAX_SAMPLES : s->data.n_heldout;
     const int64_t every_default = is_trained ? DEFAULT_EVERY : 0;
     const int64_t samples_default =

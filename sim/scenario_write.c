@@ -68,7 +68,9 @@ static void write_model(const struct scenario_model *m, struct json_out *o)
         write_path(o, "adapter", m->adapter);
     if (m->costs_of)
         json_out_string(o, "costs_of", m->costs_of);
-    json_out_string(o, "train", m->train == SCENARIO_LORA ? "lora" : "none");
+    json_out_string(o, "train", m->train == SCENARIO_LORA   ? "lora"
+                                : m->train == SCENARIO_FULL ? "full"
+                                                            : "none");
     json_out_begin(o, "lora", '{');
     json_out_int(o, "rank", m->lora.rank);
     write_float(o, "alpha", m->lora.alpha);

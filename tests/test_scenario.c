@@ -210,8 +210,8 @@ static void names_that_are_not_there_earn_the_nearest(void)
     check_refused("{\"energy\": {\"accounting\": \"paper-table2\"}}",
                   "energy.accounting: expected one of literal, paper-table1, got \"paper-table2\", did "
                   "you mean \"paper-table1\"?");
-    check_refused("{\"model\": {\"train\": \"full\"}}",
-                  "model.train: expected one of lora, none, got \"full\"");
+    check_refused("{\"model\": {\"train\": \"ful\"}}",
+                  "model.train: expected one of lora, full, none, got \"ful\", did you mean \"full\"?");
 }
 
 /* Its constants were fitted to two devices, two networks and one set of J/bit. */

@@ -67,6 +67,7 @@ static enum err_code pretrain(struct pretrain_spec *spec, bool is_quiet, struct 
     enum err_code code = pool_open(&p.pool, 1, e);
     if (code)
         return code;
+    pool_watch(p.pool);
     spec->report = show_step;
     spec->to = &p;
     printf("%8s %10s %8s\n", "step", "Mtokens", "loss");

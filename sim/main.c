@@ -86,7 +86,7 @@ int main(int argc, char **argv)
     if (fflush(stdout) != 0 && !code)
         code = err_set(&e, ERR_IO, "stdout cannot be written");
     if (code == ERR_INTERRUPTED)
-        fprintf(stderr, "interrupted: complete rounds are kept\n");
+        fprintf(stderr, "interrupted: %s\n", e.text);
     else if (code)
         print_error(&e);
     int status = err_exit_status(code);

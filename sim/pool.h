@@ -2,8 +2,8 @@
  *
  * Jobs of one lane run one after the other in the order of submission; lanes run side by side. The worker
  * only computes; completion sets one flag. Everything here is called from the thread that opened the
- * pool, except the job's own work function. The loop also watches for Ctrl-C (SIGINT) and SIGTERM:
- * pool_is_interrupted says so, and a second signal ends the process as it would without us. */
+ * pool, except the job's own work function. From pool_watch on the loop also watches for Ctrl-C (SIGINT) and
+ * SIGTERM: pool_is_interrupted says so, and a second signal ends the process as it would without us. */
 #ifndef SIM_POOL_H
 #define SIM_POOL_H
 
@@ -24,7 +24,9 @@ struct pool_job {
 
 /* n_lanes >= 1 lanes, each with a thread of libuv's pool. Sets UV_THREADPOOL_SIZE for this process. */
 enum err_code pool_open(struct pool **out, int n_lanes, struct err *e);
-/* Waits for all submitted jobs. NULL is fine. */
+/* Signals are counted from now on instead of ending the process; once per pool. */
+void pool_watch(struct pool *p);
+/* Waits for all submitted jobs; signals end the process again. NULL is fine. */
 void pool_close(struct pool *p);
 
 void pool_submit(struct pool *p, int lane, struct pool_job *job);

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* sched_getaffinity: cores this process may use, not those of the machine */
 #include "sim/run.h"
 
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -149,6 +150,9 @@ static enum err_code open_all(struct run *r, struct err *e)
     if ((code = open_network(r, e)))
         return code;
     books_init(&r->books, r->plan, &s->energy.charged, s->energy.carbon_g_per_kwh);
+    pool_watch(r->pool); /* until here Ctrl-C simply ends the process: nothing is on the disk */
+    if (r->o->has_files && (code = outdir_begin(&r->dir, e)))
+        return err_in(e, code, "%s: output.dir", s->path);
     if (r->o->has_files && (code = sinks_open(&r->sinks, r->dir.aside, is_labelled(r), e)))
         return code;
     if (s->energy.accounting->warning && !r->log->is_quiet)
@@ -169,16 +173,16 @@ static enum err_code open_all(struct run *r, struct err *e)
 
 static void close_all(struct run *r)
 {
-    pool_close(r->pool); /* waits for jobs that still use what follows */
-    server_close(r->server);
     sinks_abandon(r->sinks);
+    outdir_abandon(&r->dir); /* first: a second Ctrl-C during the wait leaves nothing either */
+    pool_close(r->pool);     /* waits for jobs that still use what follows */
+    server_close(r->server);
     books_fini(&r->books);
     network_close(r->network);
     plan_close(r->plan);
     mem_free(r->used);
     costs_fini(&r->costs);
     learner_close(r->learner);
-    outdir_abandon(&r->dir);
 }
 
 /* --- results --- */
@@ -282,9 +286,20 @@ enum err_code run_scenario(const struct scenario *s, const struct run_options *o
     log_clear(log);
     if (code && code != ERR_INTERRUPTED)
         goto done;
+    int64_t n_rounds = server_summary(r.server)->rounds;
+    if (code && n_rounds == 0) {
+        err_set(e, code, "before the first round was complete, so nothing is written");
+        goto done;
+    }
+    if (code)
+        err_set(e, code, "%" PRId64 " complete round%s kept", n_rounds,
+                n_rounds == 1 ? " is" : "s are");
     measure(&r, opened_s);
     if (o->has_files) {
-        enum err_code written = write_results(&r, code ? NULL : e);
+        struct err why = {0};
+        enum err_code written = write_results(&r, &why);
+        if (written && e)
+            *e = why;
         code = written ? written : code;
     }
     if (summary)
@@ -292,6 +307,8 @@ enum err_code run_scenario(const struct scenario *s, const struct run_options *o
     if (performance)
         *performance = r.perf;
 done:
+    if (code == ERR_INTERRUPTED && r.learner)
+        log_note(log, "waiting for the training under way; Ctrl-C again ends at once");
     close_all(&r);
     return code;
 }

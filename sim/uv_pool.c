@@ -94,14 +94,18 @@ enum err_code pool_open(struct pool **out, int n_lanes, struct err *e)
     CHECK(uv_signal_init(&p->loop, &p->on_int) == 0);
     CHECK(uv_signal_init(&p->loop, &p->on_term) == 0);
     p->on_int.data = p->on_term.data = p;
-    uv_signal_start(&p->on_int, interrupted, SIGINT);
-    uv_signal_start(&p->on_term, interrupted, SIGTERM);
     *out = p;
     return OK;
 no_loop:
     mem_free(p->lane);
     mem_free(p);
     return code;
+}
+
+void pool_watch(struct pool *p)
+{
+    uv_signal_start(&p->on_int, interrupted, SIGINT);
+    uv_signal_start(&p->on_term, interrupted, SIGTERM);
 }
 
 void pool_close(struct pool *p)

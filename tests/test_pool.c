@@ -75,6 +75,7 @@ static void a_signal_ends_a_wait(void)
     struct pool *p = NULL;
     struct err e = {0};
     CHECK_INT(pool_open(&p, 1, &e), OK);
+    pool_watch(p);
     CHECK_TRUE(!pool_is_interrupted(p));
     raise(SIGINT);
     CHECK_TRUE(pool_is_interrupted(p));

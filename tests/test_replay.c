@@ -98,6 +98,62 @@ static void ctrl_c_leaves_complete_rounds_and_exit_130(void)
     csv_close(r);
 }
 
+/* The folder still holds what ctrl_c_leaves_complete_rounds_and_exit_130 wrote. */
+static void an_interrupted_first_round_leaves_the_former_results(void)
+{
+    int status = program("run '" TEST_SOURCE "/scenarios/quickstart.json' --set output.dir=c --set "
+                         "federation.clients_per_round=60 --set evaluate.every=0 >seen.txt 2>said.txt & "
+                         "pid=$!; i=0; until ls -d c.part-* >ls.txt 2>&1 || [ $i -ge 1200 ]; do sleep 0.05; "
+                         "i=$((i + 1)); done; kill -TERM $pid; wait $pid");
+    CHECK_INT(status, 130);
+    CHECK_HAS(program_text("said.txt"), "nothing is written");
+    struct csv *r = program_csv("c/rounds.csv");
+    CHECK_TRUE(csv_rows(r) >= 1);
+    csv_close(r);
+    CHECK_INT(program("--version; ls -d c.*"), 2); /* ls: no such file */
+}
+
+static void rounds_without_a_result_leave_the_model_as_it_was(void)
+{
+    CHECK_INT(quickstart("none", 2, "--set federation.failure_rate=1 --set evaluate.every=1 --set "
+                                    "data.samples=400 --set evaluate.rouge=false"),
+              0);
+    struct csv *r = program_csv("none/rounds.csv");
+    CHECK_INT(csv_rows(r), 3);
+    for (size_t i = 0; i < csv_rows(r); i++) {
+        CHECK_INT(program_cell(r, i, "arrived"), 0);
+        CHECK_STR(program_word(r, i, "train_loss"), "");
+        CHECK_NEAR(program_cell(r, i, "eval_loss"), program_cell(r, 0, "eval_loss"), 0);
+    }
+    CHECK_HAS(program_text("none/summary.json"), "\"rounds_without_result\": 3");
+    csv_close(r);
+}
+
+/* With alpha 0.01 most of 100 clients hold none of 120 samples. */
+static void a_client_without_samples_drops_out_at_once(void)
+{
+    CHECK_INT(quickstart("empty", 2, "--set data.samples=120 --set data.split.alpha=0.01 --set "
+                                     "data.split.allow_empty=true --set evaluate.every=0"),
+              0);
+    struct csv *c = program_csv("empty/clients.csv"), *r = program_csv("empty/rounds.csv");
+    int n = 0, n_ok = 0;
+    for (size_t i = 0; i < csv_rows(c); i++) {
+        bool is_ok = strcmp(program_word(c, i, "status"), "ok") == 0;
+        n_ok += is_ok;
+        if (is_ok)
+            continue;
+        n++;
+        CHECK_STR(program_word(c, i, "status"), "dropped");
+        CHECK_INT(program_cell(c, i, "samples"), 0);
+        CHECK_INT(program_cell(c, i, "bytes_up"), 0);
+    }
+    CHECK_TRUE(n > 0 && n_ok > 0);
+    CHECK_INT(program_cell(r, 0, "arrived") + program_cell(r, 1, "arrived") + program_cell(r, 2, "arrived"),
+              n_ok);
+    csv_close(c);
+    csv_close(r);
+}
+
 int main(void)
 {
     program_begin();
@@ -107,6 +163,9 @@ int main(void)
     CASE(another_seed_gives_another_run);
     CASE(training_in_chunks_changes_results_by_rounding_only);
     CASE(ctrl_c_leaves_complete_rounds_and_exit_130);
+    CASE(an_interrupted_first_round_leaves_the_former_results);
+    CASE(rounds_without_a_result_leave_the_model_as_it_was);
+    CASE(a_client_without_samples_drops_out_at_once);
     program_end();
     return test_end();
 }

@@ -176,13 +176,19 @@ static void begin_member(struct cohort *c, uint32_t round, size_t i, double now_
                          .group = group,
                          .class_index = plan_class_of(network_plan(c->network), client),
                          .state = MEMBER_DOWN,
-                         .cost = costs_of_client(c->costs, group, batch),
+                         .cost = costs_of_client(c->costs, group, batch ? batch : 1),
                          .start_s = now_s,
                          .download_end_s = NONE,
                          .train_end_s = NONE,
                          .upload_end_s = NONE,
                          .present_s = NONE,
                          .loss = NONE};
+    if (batch == 0) { /* nothing to train, nothing to send back */
+        m->cost.seconds = m->fails_at = 0;
+        m->fails = !m->cost.is_out_of_memory;
+        c->trains[i] = false;
+        return;
+    }
     m->fails = !m->cost.is_out_of_memory &&
                pick_fails(s->seed, round, client, s->federation.failure_rate, &m->fails_at);
     c->trains[i] = !m->fails && !m->cost.is_out_of_memory;

@@ -2,7 +2,7 @@
  * the status of clients.csv.
  *
  *   DOWN --download done--> TRAIN --compute timer, result joined--> UP --upload done--> OK
- *   TRAIN --it fails--> DROPPED     DOWN --device too small--> OUT_OF_MEMORY     any --deadline--> LATE
+ *   TRAIN --it fails, or has no samples--> DROPPED     DOWN --device too small--> OUT_OF_MEMORY     any --deadline--> LATE
  *
  * One private function changes the state and refuses moves that are not in this table. Events of a member
  * that has ended are not delivered: its transfer and its timer were taken back. */

@@ -94,8 +94,16 @@ static enum err_code open_data(struct learner *l, struct err *e)
     for (size_t i = 0; i < l->train->n; i++)
         label[i] = l->train->sample[i].label;
     bool has_labels = l->train->n_labels > 0;
-    return split_init(&l->split, &s->split, l->train->n, has_labels ? label : NULL,
+    code = split_init(&l->split, &s->split, l->train->n, has_labels ? label : NULL,
                       l->train->n_labels, e);
+    if (code)
+        return err_in(e, code, "%s", s->data.source);
+    /* No mini-batch is larger than the largest client: plan for that. */
+    size_t batch = 1;
+    for (size_t c = 0; c < s->n_clients; c++)
+        batch = learner_batch_of(l, c) > batch ? learner_batch_of(l, c) : batch;
+    l->spec.batch = (int)batch;
+    return OK;
 }
 
 /* Every token must have a row in the embedding. */
@@ -183,20 +191,23 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     const struct learner_spec *s = &l->spec;
     size_t k = s->n_per_round, steps = (size_t)s->hyper.local_steps, batch = (size_t)s->batch;
     size_t size = l->size, bytes, slots;
-    if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots))
+    if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots) ||
+        !size_mul(slots, sizeof(l->sample[0]), &slots))
         return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit in memory", k, size);
     void *p;
     enum err_code code = mem_big(&p, bytes, "the cohort's adapters", e);
     if (code)
         return code;
     l->adapter_out = p;
+    if ((code = mem_big(&p, slots, "the cohort's mini-batches", e)))
+        return code;
+    l->sample = p;
     if ((code = mem_big(&p, size * sizeof(float), "the server's adapter", e)))
         return code;
     l->adapter = p;
     l->loss = ARENA_NEW(&l->arena, double, k);
     l->trainee = ARENA_NEW(&l->arena, int, k);
     l->member = ARENA_NEW(&l->arena, struct train_member, k);
-    l->sample = ARENA_NEW(&l->arena, const struct sample *, slots);
     l->n_per_step = ARENA_NEW(&l->arena, int, k * steps);
     l->index = ARENA_NEW(&l->arena, uint32_t, steps * batch);
     l->arrived = ARENA_NEW(&l->arena, const float *, k);
@@ -325,6 +336,7 @@ void learner_close(struct learner *l)
     lora_layout_fini(&l->layout);
     t5_close(l->model);
     mem_free(l->adapter_out);
+    mem_free(l->sample);
     mem_free(l->adapter);
     for (int i = 0; i < MAX_EVALUATIONS; i++)
         mem_free(l->evaluation[i].adapter);

@@ -156,7 +156,8 @@ static enum err_code flush(struct server *s, int wait_below, struct err *e)
             code = emit(s, &p->record, e);
     }
     s->n_pending -= done;
-    memmove(s->pending, s->pending + done, s->n_pending * sizeof(s->pending[0]));
+    if (s->n_pending)
+        memmove(s->pending, s->pending + done, s->n_pending * sizeof(s->pending[0]));
     return code;
 }
 

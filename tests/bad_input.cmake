@@ -161,6 +161,8 @@ if(EXISTS ${SOURCE}/models/tiny/config.json)
   refused("d.jsonl:2:" 2 run s.json)
   file(WRITE ${WORK}/d.jsonl "")
   refused("d.jsonl" 2 run s.json)
+  file(WRITE ${WORK}/d.jsonl "${line}${line}${line}")
+  refused("d.jsonl: 100 clients need as many training samples, got 2" 2 run s.json)
 endif()
 
 # --- output folders that cannot be written ---

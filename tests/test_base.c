@@ -89,6 +89,9 @@ static void big_blocks_are_zeroed_aligned_or_refused_with_their_size(void)
     p = NULL;
     CHECK_INT(mem_big(&p, SIZE_MAX - 3, "a test", &e), ERR_MEMORY);
     CHECK_HAS(e.text, "a test needs 17179869184.0 GiB");
+    /* 16 TiB: addresses there are, memory there is not. */
+    CHECK_INT(mem_big(&p, (size_t)1 << 44, "a test", &e), ERR_MEMORY);
+    CHECK_HAS(e.text, "16384.0 GiB");
     CHECK_TRUE(p == NULL);
 }
 

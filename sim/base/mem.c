@@ -1,5 +1,6 @@
 #include "sim/base/mem.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #define ARENA_BLOCK_BYTES ((size_t)64 << 10)
 #define ALIGN ((size_t)16)
 #define BIG_ALIGN ((size_t)64)
+#define ASKED_BYTES ((size_t)256 << 20) /* smaller blocks are not worth a look at the machine */
 
 struct arena_block {
     struct arena_block *next;
@@ -94,18 +96,39 @@ void arena_free(struct arena *a)
     *a = (struct arena){0};
 }
 
+/* Memory that could be given without swapping, or NaN where the system does not say. Linux hands out addresses
+ * freely and kills the process when they are used. */
+static double available_bytes(void)
+{
+    FILE *f = fopen("/proc/meminfo", "r");
+    char line[128];
+    double kib = (double)NAN;
+    while (f && fgets(line, sizeof(line), f))
+        if (sscanf(line, "MemAvailable: %lf", &kib) == 1)
+            break;
+    if (f)
+        fclose(f);
+    return 1024 * kib;
+}
+
+static enum err_code too_big(const char *what, size_t n_bytes, struct err *e)
+{
+    return err_set(e, ERR_MEMORY, "%s needs %.1f GiB of memory, which this machine does not give", what,
+                   (double)n_bytes / (1024.0 * 1024.0 * 1024.0));
+}
+
 enum err_code mem_big(void **out, size_t n_bytes, const char *what, struct err *e)
 {
     size_t rounded;
     void *p = NULL;
     if (size_add(n_bytes, BIG_ALIGN - 1, &rounded)) {
         rounded &= ~(BIG_ALIGN - 1);
+        if (rounded >= ASKED_BYTES && (double)rounded > available_bytes())
+            return too_big(what, n_bytes, e);
         p = aligned_alloc(BIG_ALIGN, rounded ? rounded : BIG_ALIGN);
     }
     if (!p)
-        return err_set(e, ERR_MEMORY,
-                       "%s needs %.1f GiB of memory, which this machine does not give", what,
-                       (double)n_bytes / (1024.0 * 1024.0 * 1024.0));
+        return too_big(what, n_bytes, e);
     memset(p, 0, rounded ? rounded : BIG_ALIGN);
     *out = p;
     return OK;

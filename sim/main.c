@@ -19,6 +19,7 @@ static const struct command {
      cmd_pretrain},
     {"samples", "print what a run's model wrote before the first round and after the last", cmd_samples},
     {"merge", "make one model folder of an adapter and the model it belongs to", cmd_merge},
+    {"report", "one HTML page about the results of one run, or of several compared", cmd_report},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
     {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };

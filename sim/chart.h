@@ -1,43 +1,19 @@
-/* sim/chart.h: line charts as SVG: ticks at round numbers, a line per series, points with their values on
- * hover. Colours come from the page's style, so that light and dark mode and print need no second drawing. */
+/* sim/chart.h: a curve or a heat map of few values, in letters. NaN: no value there. */
 #ifndef SIM_CHART_H
 #define SIM_CHART_H
 
-#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
-#include "sim/html.h"
+/* One line per value, the mark at its height between the ends that the first line names. x: what
+ * varies. */
+void chart_curve(FILE *to, const char *title, const char *x, size_t n, const char *const *label,
+                 const double *value);
 
-enum {
-    CHART_MAX_POINTS = 400, /* of a series; more are thinned, keeping each stretch's lowest and highest */
-    CHART_MAX_DOTS = 80,    /* more points than this and they have no dots */
-    CHART_COLORS = 8,       /* classes k0 .. k7; the next eight series are dashed */
-};
-
-struct chart_series {
-    const char *name; /* said on hover */
-    int color;        /* from 0 */
-    bool is_faint;    /* a thin line behind the others */
-    bool has_dots;
-    size_t n;
-    const double *x, *y; /* [n], x ascending; points that are not finite are passed over */
-};
-
-struct chart {
-    const char *title, *x_unit, *y_unit; /* "virtual time", "s"; "" for none */
-    const char *x_name;
-    bool is_whole_x; /* ticks at whole numbers only */
-    bool from_zero;  /* y starts at 0 */
-    bool has_mark;   /* a horizontal line at mark */
-    double mark;
-    size_t n_series;
-    const struct chart_series *series;
-};
-
-/* A <figure>; without a finite point it says so. */
-void chart_lines(struct html *h, const struct chart *c);
-
-/* Round numbers from lo to hi, lo < hi, at most `most` steps apart, into out [most + 1]; returns how many. */
-size_t chart_ticks(double lo, double hi, size_t most, bool is_whole, double *out);
+/* value [n_rows * n_columns]; each as a number with a shade, darker for more; shades alone where
+ * numbers do not fit. */
+void chart_map(FILE *to, const char *title, const char *rows, size_t n_rows, const char *const *row,
+               const char *columns, size_t n_columns, const char *const *column,
+               const double *value);
 
 #endif

@@ -8,12 +8,13 @@
 #include "sim/base/err.h"
 
 enum err_code cmd_run(int argc, char **argv, struct err *e);
+enum err_code cmd_compare(int argc, char **argv, struct err *e);
+enum err_code cmd_sweep(int argc, char **argv, struct err *e);
 enum err_code cmd_check(int argc, char **argv, struct err *e);
 enum err_code cmd_pretrain(int argc, char **argv, struct err *e);
 enum err_code cmd_merge(int argc, char **argv, struct err *e);
 enum err_code cmd_bench(int argc, char **argv, struct err *e);
 enum err_code cmd_samples(int argc, char **argv, struct err *e);
-enum err_code cmd_report(int argc, char **argv, struct err *e);
 enum err_code cmd_paper(int argc, char **argv, struct err *e);
 
 #endif

@@ -7,13 +7,14 @@
 #include "sim/cmd.h"
 #include "sim/progress.h"
 #include "sim/run.h"
+#include "sim/spawn.h"
 
 enum { MAX_WORKERS = 1024 };
 
 struct args {
     const char *scenario;
     struct cli_list sets;
-    int64_t workers, seed;
+    int64_t workers, seed, parent;
     bool is_quiet;
 };
 
@@ -25,6 +26,8 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
                 &a->workers),
         CLI_INT("seed", "N", "the same as --set seed=N", 0, SCENARIO_MAX_SEED, &a->seed),
         CLI_FLAG("quiet", "print nothing but errors", &a->is_quiet),
+        CLI_INT("parent", "PID", "end at once when this process ends (compare and sweep say so)", 1, INT32_MAX,
+                &a->parent),
         CLI_END,
     };
     const struct cli cli = {
@@ -75,7 +78,7 @@ static void print_closing(const struct scenario *s, const struct summary_record 
         printf(", ROUGE-1 %.1f -> %.1f", r->first_rouge1, r->last_rouge1);
     if (!isnan(r->first_eval_loss))
         putchar('\n');
-    printf("results in %s\na page about them: veryedge report %s\n", s->output.dir, s->output.dir);
+    printf("results in %s\n", s->output.dir);
 }
 
 enum err_code cmd_run(int argc, char **argv, struct err *e)
@@ -92,6 +95,8 @@ enum err_code cmd_run(int argc, char **argv, struct err *e)
         snprintf(seed, sizeof(seed), "seed=%" PRId64, a.seed);
         a.sets.value[a.sets.n++] = seed;
     }
+    if (a.parent && (code = spawn_end_with(a.parent, e)))
+        return code;
     struct scenario *s = NULL;
     code = scenario_load(&s, a.scenario, a.sets.n, a.sets.value, e);
     if (code)

@@ -15,11 +15,12 @@ static const struct command {
     {"run", "simulate a scenario and train for real; writes its output folder", cmd_run},
     {"check", "check a scenario; print it resolved, with paths, J/bit and closed-form times",
      cmd_check},
+    {"compare", "run variants with the same seeds; every main figure side by side", cmd_compare},
+    {"sweep", "run every combination of the values of some keys; resumable", cmd_sweep},
     {"pretrain", "make the built-in model from nothing, or probe what LoRA can teach one",
      cmd_pretrain},
     {"samples", "print what a run's model wrote before the first round and after the last", cmd_samples},
     {"merge", "make one model folder of an adapter and the model it belongs to", cmd_merge},
-    {"report", "one HTML page about the results of one run, or of several compared", cmd_report},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
     {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };
@@ -32,9 +33,7 @@ static void print_help(void)
            "usage: veryedge COMMAND [OPTIONS]\n\ncommands:\n");
     for (int i = 0; i < N_COMMANDS; i++)
         printf("  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].what);
-    printf("\noptions:\n"
-           "  --help     this page; veryedge COMMAND --help for a command's own\n"
-           "  --version  this build and its libraries\n\n"
+    printf("\nveryedge COMMAND --help explains a command, veryedge --version this build and its libraries\n\n"
            "examples:\n"
            "  veryedge run scenarios/quickstart.json\n"
            "  veryedge run scenarios/quickstart.json --set network.topology=wired\n"

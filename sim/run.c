@@ -76,7 +76,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .n_clients = s->n_clients,
                                 .n_per_round = s->federation.clients_per_round,
                                 .n_rounds = s->federation.rounds,
-                                .dealing = s->federation.dealing,
+                                .batch = s->federation.batch,
                                 .chunk = (int)s->compute.chunk,
                                 .n_workers = r->perf.n_workers,
                                 .eval_samples = s->evaluate.every ? s->evaluate.samples : 0,
@@ -205,14 +205,19 @@ static enum err_code write_json(struct run *r, const char *name, struct json_out
     return code;
 }
 
+void run_scenario_text(const struct scenario *s, struct json_out *o)
+{
+    json_out_init(o);
+    json_out_begin(o, NULL, '{');
+    scenario_write(s, o, false);
+    version_write(o, "built_with");
+    json_out_end(o, '}');
+}
+
 static enum err_code write_scenario(struct run *r, struct err *e)
 {
     struct json_out o;
-    json_out_init(&o);
-    json_out_begin(&o, NULL, '{');
-    scenario_write(r->s, &o, false);
-    version_write(&o, "built_with");
-    json_out_end(&o, '}');
+    run_scenario_text(r->s, &o);
     return write_json(r, "scenario.json", &o, e);
 }
 

@@ -29,6 +29,10 @@ enum err_code run_scenario(const struct scenario *s, const struct run_options *o
                            struct summary_record *summary, struct run_performance *performance,
                            struct err *e);
 
+/* What a run writes into its scenario.json: the resolved scenario without output.dir, and the versions of the
+ * program and its libraries. o is initialised here; the caller ends it with json_out_fini. */
+void run_scenario_text(const struct scenario *s, struct json_out *o);
+
 /* Cores this process may use. */
 int run_cores(void);
 

@@ -152,6 +152,8 @@ static enum err_code parse_all(struct json root, struct scenario *s, struct err 
     /* A run's own scenario.json says what it was made with; that is no setting. */
     if (!code)
         code = json_object_opt(root, "built_with", &built_with, e);
+    if (!code)
+        code = grid_read(&s->sweep, &s->arena, root, "sweep", e);
     return code ? code : json_finish(root, e);
 }
 

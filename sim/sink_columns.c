@@ -1,5 +1,7 @@
 #include "sim/sink.h"
 
+#include <string.h>
+
 #include "sim/base/file.h"
 #include "sim/base/json.h"
 #include "sim/base/mem.h"
@@ -69,8 +71,9 @@ static enum err_code columns_end(struct sink *base, struct err *e)
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         put_table(&o, &s->arena, tables[i]);
     json_out_end(&o, '}');
+    const char *text = arena_printf(&s->arena, "%s\n", o.text);
     const char *path = arena_printf(&s->arena, "%s/columns.json", s->folder);
-    enum err_code code = file_replace(path, o.text, o.n, e);
+    enum err_code code = file_replace(path, text, strlen(text), e);
     json_out_fini(&o);
     columns_abandon(base);
     return code;

@@ -1,0 +1,107 @@
+#include "sim/result.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "sim/base/csv.h"
+#include "sim/base/file.h"
+#include "sim/base/json.h"
+
+#define LARGEST_COUNT ((int64_t)1 << 53)
+
+static enum err_code read_field(const struct column *c, void *row, struct arena *a,
+                                struct json root, struct err *e)
+{
+    const int64_t none = 0;
+    const char *const nothing = "", *text;
+    void *at = (char *)row + c->offset;
+    struct json value = {0};
+    enum err_code code = OK;
+    switch (c->type) {
+    case COLUMN_INT:
+        return json_int(root, c->name, -1, LARGEST_COUNT, &none, at, e);
+    case COLUMN_DOUBLE:
+        if (json_has(root, c->name))
+            code = json_value(root, c->name, &value, e);
+        if (code || !value.node || !json_is_number(value)) {
+            *(double *)at = (double)NAN;
+            return code;
+        }
+        return json_double(value, NULL, -INFINITY, INFINITY, NULL, at, e);
+    case COLUMN_TEXT:
+        code = json_string(root, c->name, &nothing, &text, e);
+        if (!code)
+            *(const char **)at = arena_strdup(a, text);
+        return code;
+    }
+    return code;
+}
+
+enum err_code result_summary(struct summary_record *out, struct arena *a, const char *folder,
+                             struct err *e)
+{
+    struct summary_record row = {0};
+    struct json_doc *doc = NULL;
+    const struct table *t = record_summary();
+    char *path = file_join(folder, "summary.json");
+    enum err_code code = json_load(&doc, path, e);
+    for (size_t i = 0; i < t->n_columns && !code; i++)
+        code = read_field(&t->column[i], &row, a, json_root(doc), e);
+    json_close(doc);
+    mem_free(path);
+    if (!code)
+        *out = row;
+    return code;
+}
+
+static enum err_code number_at(const struct csv *csv, const char *path, size_t row,
+                               const char *column, double *out, struct err *e)
+{
+    int at = csv_find(csv, column);
+    if (at < 0)
+        return err_set(e, ERR_INPUT, "%s: expected a column \"%s\"", path, column);
+    const char *text = csv_cell(csv, row, (size_t)at);
+    *out = (double)NAN;
+    if (!text[0])
+        return OK;
+    enum err_code code = text_double(text, -INFINITY, INFINITY, out, e);
+    return code ? err_in(e, code, "%s: row %zu: %s", path, row + 1, column) : OK;
+}
+
+static bool is_reached(double v, double bound, bool is_below)
+{
+    return is_below ? v <= bound : v >= bound; /* never for NaN */
+}
+
+enum err_code result_reach(struct result_moment *out, const char *folder, const char *column,
+                           double before, double bound, bool is_below, struct err *e)
+{
+    *out = (struct result_moment){0};
+    if (is_reached(before, bound, is_below))
+        return OK;
+    char *path = file_join(folder, "rounds.csv");
+    struct csv *csv = NULL;
+    double kwh = 0, value = (double)NAN, comm_kwh, device_kwh;
+    bool is_there = false;
+    enum err_code code = csv_load(&csv, path, ',', e);
+    size_t n_rows = code ? 0 : csv_rows(csv);
+    for (size_t row = 0; row < n_rows && !code && !is_there; row++) {
+        code = number_at(csv, path, row, column, &value, e);
+        if (!code)
+            code = number_at(csv, path, row, "comm_kwh", &comm_kwh, e);
+        if (!code)
+            code = number_at(csv, path, row, "device_kwh", &device_kwh, e);
+        if (code)
+            break;
+        kwh += comm_kwh + device_kwh;
+        is_there = is_reached(value, bound, is_below);
+        if (is_there && !(code = number_at(csv, path, row, "end_s", &out->s, e)))
+            code = number_at(csv, path, row, "round", &out->rounds, e);
+    }
+    out->kwh = kwh;
+    if (!is_there)
+        *out = (struct result_moment){(double)NAN, (double)NAN, (double)NAN};
+    csv_close(csv);
+    mem_free(path);
+    return code;
+}

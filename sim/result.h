@@ -1,0 +1,25 @@
+/* sim/result.h: what a run's folder says, read back. */
+#ifndef SIM_RESULT_H
+#define SIM_RESULT_H
+
+#include <stdbool.h>
+
+#include "sim/base/err.h"
+#include "sim/base/mem.h"
+#include "sim/record.h"
+
+/* Reads FOLDER/summary.json; a number that is null or absent is NaN, an absent count 0, an absent
+ * text "". Texts lie in the arena. */
+enum err_code result_summary(struct summary_record *out, struct arena *a, const char *folder,
+                             struct err *e);
+
+/* The first moment at which a column of rounds.csv was at or below (is_below), or at or above, a
+ * bound. */
+struct result_moment {
+    double s, rounds, kwh; /* virtual seconds, rounds and energy up to it; NaN when it never was */
+};
+/* before: the column's value before round 1 (NaN: not known), which rounds.csv does not hold. */
+enum err_code result_reach(struct result_moment *out, const char *folder, const char *column,
+                           double before, double bound, bool is_below, struct err *e);
+
+#endif

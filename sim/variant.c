@@ -1,0 +1,328 @@
+#include "sim/variant.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "sim/base/check.h"
+#include "sim/base/file.h"
+#include "sim/base/hash.h"
+#include "sim/base/json.h"
+#include "sim/base/wall.h"
+#include "sim/progress.h"
+#include "sim/result.h"
+#include "sim/run.h"
+#include "sim/spawn.h"
+
+enum { MAX_PATH = 4096, MAX_FOLDER_NAME = 64, N_FIXED_ARGS = 8 };
+
+/* --- the folder --- */
+
+/* A killed run leaves "NAME.part-PID", one killed while it took its place "NAME.old-PID" as well.
+ */
+static enum err_code remove_leftovers(const char *folder, struct err *e)
+{
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return err_set(e, ERR_IO, "%s: cannot be read: %s", folder, strerror(errno));
+    enum err_code code = OK;
+    for (struct dirent *d; !code && (d = readdir(dir));) {
+        if (!strstr(d->d_name, ".part-") && !strstr(d->d_name, ".old-"))
+            continue;
+        char *path = file_join(folder, d->d_name);
+        code = file_remove_tree(path, e);
+        mem_free(path);
+    }
+    closedir(dir);
+    return code;
+}
+
+enum err_code variants_open(struct variants *vs, const char *folder, struct err *e)
+{
+    *vs = (struct variants){.lock = -1};
+    vs->folder = arena_strdup(&vs->arena, folder);
+    const char *below = arena_printf(&vs->arena, "%s/variants", folder);
+    enum err_code code = file_make_folder(below, e);
+    if (code)
+        return code;
+    const char *path = arena_printf(&vs->arena, "%s/.lock", folder);
+    vs->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (vs->lock < 0)
+        return err_set(e, ERR_IO, "%s: cannot be created: %s", path, strerror(errno));
+    if (flock(vs->lock, LOCK_EX | LOCK_NB) != 0)
+        return err_set(e, ERR_INPUT, "%s: another veryedge works in this folder", folder);
+    return remove_leftovers(below, e);
+}
+
+void variants_close(struct variants *vs)
+{
+    if (!vs->folder)
+        return;
+    if (vs->lock >= 0)
+        close(vs->lock);
+    mem_free(vs->variant);
+    arena_free(&vs->arena);
+    *vs = (struct variants){.lock = -1};
+}
+
+/* --- adding --- */
+
+/* A name for a folder: the label's harmless letters, and a hash where others had to go. */
+static const char *folder_of(struct variants *vs, const char *label)
+{
+    char name[MAX_FOLDER_NAME + 1], hex[33];
+    size_t n = 0;
+    bool is_changed = false;
+    for (const char *p = label; *p; p++) {
+        bool is_fine = isalnum((unsigned char)*p) || strchr("=+-_", *p) || (*p == '.' && n > 0);
+        bool is_comma = *p == ',' && p[1] == ' ';
+        if (n == MAX_FOLDER_NAME) {
+            is_changed = true;
+            break;
+        }
+        name[n++] = is_fine || is_comma ? *p : '-';
+        p += is_comma;
+        is_changed = is_changed || !(is_fine || is_comma);
+    }
+    name[n] = 0;
+    if (!is_changed && n > 0 && !strstr(name, ".part-") && !strstr(name, ".old-"))
+        return arena_printf(&vs->arena, "%s/variants/%s", vs->folder, name);
+    for (char *p = name; (p = strchr(p, '.'));)
+        *p = '-';
+    hash_hex(hash_bytes(label, strlen(label)), hex);
+    return arena_printf(&vs->arena, "%s/variants/%s.%.8s", vs->folder, name, hex);
+}
+
+static void read_scenario(struct variants *vs, struct variant *v)
+{
+    struct scenario *s = NULL;
+    struct err e = {0};
+    struct json_out o;
+    if (scenario_load(&s, v->scenario, v->n_sets, v->sets, &e)) {
+        v->state = VARIANT_FAILED;
+        v->message = arena_strdup(&vs->arena, e.text);
+        return;
+    }
+    v->is_training = s->model.train != SCENARIO_NONE;
+    v->seed = s->seed;
+    run_scenario_text(s, &o);
+    v->resolved = arena_strdup(&vs->arena, o.text);
+    json_out_fini(&o);
+    scenario_close(s);
+}
+
+struct variant *variants_add(struct variants *vs, const char *label, const char *scenario,
+                             size_t n_sets, const char *const *sets)
+{
+    mem_grow((void **)&vs->variant, &vs->cap, vs->n + 1, sizeof(vs->variant[0]));
+    struct variant *v = &vs->variant[vs->n++];
+    const char **copy = ARENA_NEW(&vs->arena, const char *, n_sets);
+    for (size_t i = 0; i < n_sets; i++)
+        copy[i] = arena_strdup(&vs->arena, sets[i]);
+    *v = (struct variant){.label = arena_strdup(&vs->arena, label),
+                          .scenario = arena_strdup(&vs->arena, scenario),
+                          .n_sets = n_sets,
+                          .sets = copy,
+                          .folder = folder_of(vs, label)};
+    read_scenario(vs, v);
+    return v;
+}
+
+/* --- running --- */
+
+/* Whether the folder holds the complete run of this very scenario; its summary then. */
+static bool is_done(struct variants *vs, struct variant *v)
+{
+    char *path = file_join(v->folder, "scenario.json");
+    struct file f = {0};
+    struct summary_record summary;
+    bool is_same = false;
+    if (file_exists(path) && !file_map(&f, path, NULL)) {
+        size_t n = strlen(v->resolved), n_file = f.n_bytes;
+        while (n_file > 0 && f.bytes[n_file - 1] == '\n')
+            n_file--;
+        while (n > 0 && v->resolved[n - 1] == '\n')
+            n--;
+        is_same = n_file == n && memcmp(f.bytes, v->resolved, n) == 0;
+    }
+    file_unmap(&f);
+    mem_free(path);
+    if (!is_same || result_summary(&summary, &vs->arena, v->folder, NULL) ||
+        strcmp(summary.outcome, "complete") != 0)
+        return false;
+    v->summary = summary;
+    return true;
+}
+
+/* A run that fails leaves a former run's folder alone. Without scenario.json that cannot pass
+ * for its own. */
+static enum err_code disown_former(const struct variant *v, struct err *e)
+{
+    char *path = file_join(v->folder, "scenario.json");
+    enum err_code code = file_remove_tree(path, e);
+    mem_free(path);
+    return code;
+}
+
+struct session {
+    struct variants *vs;
+    struct log *log;
+    size_t n_children, n_ended, n_kept;
+    size_t *index; /* of each child's variant */
+    double begun_s;
+};
+
+static void show(const struct session *s)
+{
+    char left[32] = "";
+    if (s->n_ended) {
+        double each_s = (wall_s() - s->begun_s) / (double)s->n_ended;
+        progress_time(left, each_s * (double)(s->n_children - s->n_ended));
+    }
+    char spent[32];
+    progress_time(spent, wall_s() - s->begun_s);
+    log_status(s->log, "%zu of %zu runs%s%s%s  %s%s%s", s->n_ended + s->n_kept,
+               s->n_children + s->n_kept, s->n_kept ? " (" : "",
+               s->n_kept ? "some kept from before" : "", s->n_kept ? ")" : "", spent,
+               left[0] ? ", about " : "", left[0] ? left : "");
+}
+
+static void tick(void *user)
+{
+    show(user);
+}
+
+static void child_ended(void *user, size_t child)
+{
+    struct session *s = user;
+    (void)child;
+    s->n_ended++;
+    show(s);
+}
+
+/* argv of `veryedge run`; in the arena. */
+static const char *const *command_of(struct variants *vs, const struct variant *v, const char *self,
+                                     int n_workers)
+{
+    struct arena *a = &vs->arena;
+    const char **argv = ARENA_NEW(a, const char *, N_FIXED_ARGS + 2 * v->n_sets + 4);
+    size_t n = 0;
+    argv[n++] = self;
+    argv[n++] = "run";
+    argv[n++] = "--quiet";
+    argv[n++] = arena_printf(a, "--parent=%ld", (long)getpid());
+    if (n_workers > 0)
+        argv[n++] = arena_printf(a, "--workers=%d", n_workers);
+    for (size_t i = 0; i < v->n_sets; i++)
+        argv[n++] = arena_printf(a, "--set=%s", v->sets[i]);
+    struct json_out o; /* as JSON: a folder may be called "5" */
+    json_out_init(&o);
+    json_out_string(&o, NULL, v->folder);
+    argv[n++] = arena_printf(a, "--set=output.dir=%s", o.text);
+    json_out_fini(&o);
+    argv[n++] = "--";
+    argv[n++] = v->scenario;
+    argv[n] = NULL;
+    return argv;
+}
+
+static void settle(struct variants *vs, struct variant *v, const struct spawn_child *child)
+{
+    if (!child->is_ended)
+        return;
+    if (child->status == 0 && is_done(vs, v)) {
+        v->state = VARIANT_DONE;
+        return;
+    }
+    v->state = VARIANT_FAILED;
+    v->message = child->status ? arena_strdup(&vs->arena, child->said)
+                               : "its folder does not hold what it was asked for";
+}
+
+static int jobs_of(const struct variants *vs, const struct variant_options *o)
+{
+    if (o->n_jobs > 0)
+        return o->n_jobs;
+    for (size_t i = 0; i < vs->n; i++)
+        if (vs->variant[i].state == VARIANT_READY && vs->variant[i].is_training)
+            return 1;
+    return run_cores();
+}
+
+/* Which variants have to run: those not kept. */
+static enum err_code choose(struct session *s, bool is_fresh, struct err *e)
+{
+    struct variants *vs = s->vs;
+    s->index = ARENA_NEW(&vs->arena, size_t, vs->n);
+    for (size_t i = 0; i < vs->n; i++) {
+        struct variant *v = &vs->variant[i];
+        if (v->state != VARIANT_READY)
+            continue;
+        if (!is_fresh && is_done(vs, v)) {
+            v->state = VARIANT_DONE;
+            v->was_kept = true;
+            s->n_kept++;
+            continue;
+        }
+        enum err_code code = disown_former(v, e);
+        if (code)
+            return code;
+        s->index[s->n_children++] = i;
+    }
+    return OK;
+}
+
+enum err_code variants_run(struct variants *vs, const struct variant_options *o, struct log *log,
+                           struct err *e)
+{
+    char self[MAX_PATH];
+    struct session s = {.vs = vs, .log = log, .begun_s = wall_s()};
+    enum err_code code = choose(&s, o->is_fresh, e);
+    if (!code)
+        code = spawn_self(self, sizeof(self), e);
+    if (code)
+        return code;
+    int n_jobs = jobs_of(vs, o), cores = run_cores();
+    int n_workers = o->n_workers > 0 ? o->n_workers
+                    : n_jobs > 1     ? (cores + n_jobs - 1) / n_jobs
+                                     : 0;
+    struct spawn_child *child = ARENA_NEW(&vs->arena, struct spawn_child, s.n_children);
+    for (size_t i = 0; i < s.n_children; i++)
+        child[i].argv = command_of(vs, &vs->variant[s.index[i]], self, n_workers);
+    const struct spawn_watch watch = {.ended = child_ended, .tick = tick, .user = &s};
+    show(&s);
+    code = spawn_all(s.n_children, child, (size_t)n_jobs, &watch, e);
+    log_clear(log);
+    for (size_t i = 0; i < s.n_children; i++)
+        settle(vs, &vs->variant[s.index[i]], &child[i]);
+    if (code == ERR_INTERRUPTED)
+        return err_set(e, code,
+                       "%zu of %zu runs are kept; the same command goes on from there",
+                       variants_count(vs, VARIANT_DONE), vs->n);
+    return code;
+}
+
+size_t variants_count(const struct variants *vs, enum variant_state state)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < vs->n; i++)
+        n += vs->variant[i].state == state;
+    return n;
+}
+
+enum err_code variants_check(const struct variants *vs, struct err *e)
+{
+    for (size_t i = 0; i < vs->n; i++)
+        if (vs->variant[i].state != VARIANT_FAILED)
+            return OK;
+    CHECK(vs->n > 0);
+    return vs->n == 1 ? err_set(e, ERR_INPUT, "%s", vs->variant[0].message)
+                      : err_set(e, ERR_INPUT, "all %zu runs failed, the first: %s", vs->n,
+                                vs->variant[0].message);
+}

@@ -1,0 +1,244 @@
+/* compare as a user runs it, on networks without training whose kWh and seconds can be had by hand.
+ */
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include "sim/cells.h"
+#include "sim/result.h"
+#include "sim/stats.h"
+#include "tests/program.h"
+
+/* J/bit of j16 by hand, down and up: switch, bng, 3 edge and 4 core routers, 2 switches; with the
+ * endpoint and the base station in front. */
+#define WIRED_J_PER_BIT 283.5e-9
+#define LTE_DOWN_J_PER_BIT (283.5e-9 + 51.97e-9 + 82.82e-6)
+#define LTE_UP_J_PER_BIT (283.5e-9 + 438.4e-9 + 12.4e-6)
+
+static void write_scenario(void)
+{
+    program_write(
+        "s.json",
+        "{ \"clients\": { \"count\": 4 }, \"model\": { \"costs_of\": \"flan-t5-small\", "
+        "\"train\": \"none\" }, \"compute\": { \"time\": \"3s\" }, \"federation\": { "
+        "\"rounds\": 2, \"clients_per_round\": 4, \"payload\": { \"down\": \"1MB\", \"up\": "
+        "\"2MB\" } } }");
+}
+
+/* A value of compare.csv. */
+static double value_of(const struct csv *c, const char *variant, const char *seed,
+                       const char *figure)
+{
+    for (size_t i = 0; c && i < csv_rows(c); i++)
+        if (strcmp(program_word(c, i, "variant"), variant) == 0 &&
+            strcmp(program_word(c, i, "seed"), seed) == 0 &&
+            strcmp(program_word(c, i, "figure"), figure) == 0)
+            return program_cell(c, i, "value");
+    TEST_FAIL("no row %s, %s, %s", variant, seed, figure);
+    return (double)NAN;
+}
+
+static void lte_and_wired_cost_their_joules_per_bit(void)
+{
+    write_scenario();
+    CHECK_INT(program("compare s.json --vary network.topology=lte,wired --out o"), 0);
+    struct csv *c = program_csv("o/compare.csv");
+    double bits_down = 2 * 4 * 8e6, bits_up = 2 * 4 * 16e6;
+    double lte = bits_down * LTE_DOWN_J_PER_BIT + bits_up * LTE_UP_J_PER_BIT;
+    double wired = (bits_down + bits_up) * WIRED_J_PER_BIT;
+    CHECK_REL(value_of(c, "topology=lte", "1", "comm_kwh"), lte / 3.6e6, 1e-12);
+    CHECK_REL(value_of(c, "topology=wired", "1", "comm_kwh"), wired / 3.6e6, 1e-12);
+    CHECK_NEAR(value_of(c, "topology=wired", "1", "mean_t_comp_s"), 3, 0);
+    CHECK_TRUE(isnan(value_of(c, "topology=wired", "1", "last_eval_loss")));
+    csv_close(c);
+    struct arena a = {0};
+    const char *out = program_text("out.txt");
+    CHECK_HAS(out, cells_percent(&a, wired - lte, lte));
+    CHECK_HAS(out, cells_number(&a, lte / 3.6e6));
+    CHECK_TRUE(!strstr(out, "last loss") && !strstr(out, "to loss"));
+    arena_free(&a);
+}
+
+static void files_are_compared_under_the_first_ones_seed(void)
+{
+    write_scenario();
+    program_write(
+        "t.json",
+        "{ \"extends\": \"s.json\", \"seed\": 9, \"network\": { \"topology\": \"wired\" } }");
+    CHECK_INT(program("compare s.json t.json --set seed=5"), 0);
+    struct csv *c = program_csv("runs/compare-s/compare.csv");
+    CHECK_TRUE(value_of(c, "s", "5", "comm_kwh") > value_of(c, "t", "5", "comm_kwh"));
+    csv_close(c);
+    CHECK_HAS(program_text("runs/compare-s/variants/t,seed=5/scenario.json"), "\"seed\": 5");
+}
+
+/* Boards and servers in one population: who is picked, and so the energy, depends on the seed. */
+static void seeds_give_means_and_the_interval_of_paired_differences(void)
+{
+    write_scenario();
+    program_write("m.json", "{ \"extends\": \"s.json\", \"clients\": { \"count\": 10, \"groups\": "
+                            "[ { \"name\": \"far\", "
+                            "\"share\": 0.5, \"network\": { \"topology\": \"lte\" } }, { \"name\": "
+                            "\"near\", \"share\": "
+                            "0.5, \"network\": { \"topology\": \"wired\" } } ] } }");
+    CHECK_INT(program("compare m.json --vary federation.payload.up=2MB,3MB --seeds 4 --out o"), 0);
+    static char out[65536];
+    snprintf(out, sizeof(out), "%s", program_text("out.txt"));
+    struct csv *c = program_csv("o/compare.csv");
+    double a[4], b[4];
+    for (int i = 0; i < 4; i++) {
+        char seed[8];
+        snprintf(seed, sizeof(seed), "%d", i + 1);
+        a[i] = value_of(c, "up=2MB", seed, "comm_kwh");
+        b[i] = value_of(c, "up=3MB", seed, "comm_kwh");
+    }
+    csv_close(c);
+    struct stats_paired d = stats_paired(4, a, b);
+    struct arena arena = {0};
+    CHECK_TRUE(stats_sd(4, a) > 0 && d.half_width > 0);
+    CHECK_HAS(out, cells_number(&arena, stats_mean(4, a)));
+    CHECK_HAS(out, arena_printf(&arena, "+%s", cells_number(&arena, d.mean)));
+    CHECK_HAS(out, arena_printf(&arena, "+- %s", cells_number(&arena, d.half_width)));
+    arena_free(&arena);
+}
+
+static void one_job_and_two_give_the_same_bytes(void)
+{
+    char first[65536];
+    write_scenario();
+    CHECK_INT(program("compare s.json --vary network.up=1Mbps,5Mbps,9Mbps --jobs 1 --out o1"), 0);
+    snprintf(first, sizeof(first), "%s", program_text("o1/compare.csv"));
+    CHECK_INT(program("compare s.json --vary network.up=1Mbps,5Mbps,9Mbps --jobs 2 --out o2"), 0);
+    CHECK_STR(program_text("o2/compare.csv"), first);
+    CHECK_TRUE(strlen(first) > 1000);
+}
+
+static void a_failed_variant_stands_beside_the_others(void)
+{
+    write_scenario();
+    CHECK_INT(program("compare s.json --vary network.topology=lte,tin --out o"), 0);
+    CHECK_HAS(
+        program_text("out.txt"),
+        "topology=tin failed: --set: network.topology: expected one of lte, wired, got \"tin\"");
+    struct csv *c = program_csv("o/compare.csv");
+    size_t last = csv_rows(c) - 1;
+    CHECK_STR(program_word(c, last, "variant"), "topology=tin");
+    CHECK_STR(program_word(c, last, "figure"), "error");
+    CHECK_HAS(program_word(c, last, "value"), "expected one of");
+    csv_close(c);
+}
+
+/* What only the child finds: the folder that it should write into is not its own. */
+static void what_a_child_says_is_the_variants_message(void)
+{
+    write_scenario();
+    CHECK_INT(program("compare s.json --vary network.topology=lte,wired --out child"), 0);
+    program_write("child/variants/topology=wired,seed=1/diary.txt", "mine");
+    CHECK_INT(program("compare s.json --vary network.topology=lte,wired --out child --fresh"), 0);
+    CHECK_HAS(program_text("out.txt"), "topology=wired failed: ");
+    CHECK_HAS(program_text("out.txt"), "found \"diary.txt\" in it");
+    CHECK_STR(program_text("child/variants/topology=wired,seed=1/diary.txt"), "mine");
+}
+
+static void many_variants_are_rows_and_fit_a_hundred_columns(void)
+{
+    write_scenario();
+    CHECK_INT(program("compare s.json --vary network.up=1Mbps,2Mbps,3Mbps --vary "
+                      "federation.clients_per_round=2,4 "
+                      "--out o"),
+              0);
+    const char *out = program_text("out.txt");
+    CHECK_HAS(out, "[6] up=3Mbps, clients_per_round=4");
+    size_t longest = 0;
+    for (const char *p = out; *p; p += strcspn(p, "\n") + 1)
+        longest = strcspn(p, "\n") > longest ? strcspn(p, "\n") : longest;
+    CHECK_TRUE(longest > 60 && longest <= CELLS_WIDTH);
+}
+
+static void mistakes_are_named(void)
+{
+    write_scenario();
+    CHECK_INT(program("compare s.json"), 2);
+    CHECK_HAS(program_text("err.txt"),
+              "error: expected a second scenario, or --vary KEY=VALUE,VALUE");
+    CHECK_INT(program("compare s.json s.json"), 2);
+    CHECK_HAS(program_text("err.txt"), "error: s.json: expected every scenario once");
+    CHECK_INT(program("compare s.json --vary seed=1,2"), 2);
+    CHECK_HAS(program_text("err.txt"), "all variants have the same seeds, see --seeds");
+    CHECK_INT(program("compare s.json --vary network.top=lte,wired --out o"), 2);
+    CHECK_HAS(program_text("err.txt"),
+              "error: all 2 runs failed, the first: --set: network.top: unknown key");
+}
+
+static void a_folder_serves_one_process_at_a_time(void)
+{
+    write_scenario();
+    CHECK_INT(program("compare s.json --vary network.topology=lte,wired --out o"), 0);
+    int lock = open(PROGRAM_DIR "/o/.lock", O_RDWR);
+    CHECK_INT(flock(lock, LOCK_EX | LOCK_NB), 0);
+    CHECK_INT(program("compare s.json --vary network.topology=lte,wired --out o"), 2);
+    CHECK_STR(program_text("err.txt"), "error: o: another veryedge works in this folder\n");
+    close(lock);
+}
+
+/* 2 + 3 kWh by round 2, in which 2.5 is reached. */
+static void a_goal_is_reached_at_the_end_of_its_round(void)
+{
+    program_write("rounds.csv", "round,end_s,comm_kwh,device_kwh,eval_loss,rouge1\n"
+                                "1,10,1.5,0.5,,\n2,25,2.5,0.5,2.5,30\n3,40,1,1,2,31\n");
+    struct result_moment m;
+    struct err e = {0};
+    CHECK_INT(result_reach(&m, PROGRAM_DIR, "eval_loss", 4, 2.5, true, &e), OK);
+    CHECK_TRUE(m.s == 25 && m.rounds == 2 && m.kwh == 5);
+    CHECK_INT(result_reach(&m, PROGRAM_DIR, "rouge1", (double)NAN, 30.5, false, &e), OK);
+    CHECK_TRUE(m.s == 40 && m.rounds == 3 && m.kwh == 7);
+    CHECK_INT(result_reach(&m, PROGRAM_DIR, "eval_loss", 4, 4, true, &e), OK);
+    CHECK_TRUE(m.s == 0 && m.rounds == 0 && m.kwh == 0);
+    CHECK_INT(result_reach(&m, PROGRAM_DIR, "eval_loss", 4, 1.9, true, &e), OK);
+    CHECK_TRUE(isnan(m.s) && isnan(m.rounds) && isnan(m.kwh));
+    CHECK_INT(result_reach(&m, PROGRAM_DIR, "loss", 4, 1.9, true, &e), ERR_INPUT);
+}
+
+/* Two rounds of real training: the same adapters on either network, later in time on the slower
+ * one. */
+static void training_reaches_the_first_variants_loss_in_the_same_round(void)
+{
+    program_write("l.json", "{ \"clients\": { \"count\": 4 }, \"model\": { \"costs_of\": "
+                            "\"flan-t5-small\" }, \"data\": { "
+                            "\"samples\": 40, \"heldout\": 4 }, \"federation\": { \"rounds\": 2, "
+                            "\"clients_per_round\": 2, "
+                            "\"batch\": 1, \"local_steps\": 1 }, \"evaluate\": { \"every\": 1, "
+                            "\"samples\": 2, \"rouge\": "
+                            "false } }");
+    CHECK_INT(program("compare l.json --vary network.topology=lte,wired --out o"), 0);
+    struct csv *c = program_csv("o/compare.csv");
+    CHECK_NEAR(value_of(c, "topology=lte", "1", "last_eval_loss"),
+               value_of(c, "topology=wired", "1", "last_eval_loss"), 0);
+    double rounds = value_of(c, "topology=lte", "1", "rounds_to_loss");
+    CHECK_TRUE(rounds <= 2);
+    CHECK_NEAR(value_of(c, "topology=wired", "1", "rounds_to_loss"), rounds, 0);
+    CHECK_TRUE(rounds == 0 || value_of(c, "topology=lte", "1", "time_to_loss_s") >
+                                  value_of(c, "topology=wired", "1", "time_to_loss_s"));
+    csv_close(c);
+    CHECK_HAS(program_text("out.txt"), "to loss: the last loss of topology=lte");
+    CHECK_INT(program("compare l.json --vary network.topology=lte,wired --out o --to-loss 0.01"),
+              0);
+    CHECK_HAS(program_text("out.txt"), "never");
+}
+
+int main(void)
+{
+    program_begin();
+    CASE(lte_and_wired_cost_their_joules_per_bit);
+    CASE(files_are_compared_under_the_first_ones_seed);
+    CASE(seeds_give_means_and_the_interval_of_paired_differences);
+    CASE(one_job_and_two_give_the_same_bytes);
+    CASE(a_failed_variant_stands_beside_the_others);
+    CASE(what_a_child_says_is_the_variants_message);
+    CASE(many_variants_are_rows_and_fit_a_hundred_columns);
+    CASE(mistakes_are_named);
+    CASE(a_folder_serves_one_process_at_a_time);
+    CASE(a_goal_is_reached_at_the_end_of_its_round);
+    CASE(training_reaches_the_first_variants_loss_in_the_same_round);
+    program_end();
+    return test_end();
+}

@@ -1,0 +1,198 @@
+/* sweep as a user runs it: the grid, its CSV, and what a kill or a Ctrl-C leaves. */
+#include "sim/cells.h"
+#include "tests/program.h"
+
+static void write_scenario(const char *sweep)
+{
+    char text[2048];
+    snprintf(text, sizeof(text),
+             "{ \"clients\": { \"count\": 20 }, \"model\": { \"costs_of\": \"flan-t5-small\", "
+             "\"train\": \"none\" }, "
+             "\"compute\": { \"time\": \"3s\" }, \"federation\": { \"rounds\": 2, "
+             "\"clients_per_round\": 4, "
+             "\"payload\": { \"down\": \"1MB\", \"up\": \"2MB\" } }%s }",
+             sweep);
+    program_write("s.json", text);
+}
+
+/* `veryedge ARGS`, sent a signal after some seconds; the status as timeout(1) tells it. */
+static int program_signalled(const char *signal, double after_s, const char *args)
+{
+    char line[2048];
+    snprintf(line, sizeof(line),
+             "cd " PROGRAM_DIR
+             " || exit 9; timeout --preserve-status -s %s %g '%s' %s >out.txt 2>err.txt",
+             signal, after_s, TEST_VERYEDGE, args);
+    int status = system(line);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static void every_combination_is_a_row_in_order(void)
+{
+    write_scenario(
+        ", \"sweep\": { \"network.up\": [\"5Mbps\", \"10Mbps\"], \"federation.clients_per_round\": "
+        "[5, 10, 20] }");
+    CHECK_INT(program("sweep s.json --out o --figure comm_kwh"), 0);
+    struct csv *c = program_csv("o/sweep.csv");
+    CHECK_INT(csv_rows(c), 6);
+    CHECK_STR(csv_header(c, 0), "network.up");
+    CHECK_STR(csv_header(c, 1), "federation.clients_per_round");
+    static const char *const up[] = {"5Mbps", "5Mbps", "5Mbps", "10Mbps", "10Mbps", "10Mbps"};
+    static const int clients[] = {5, 10, 20, 5, 10, 20};
+    for (size_t i = 0; i < 6; i++) {
+        CHECK_STR(program_word(c, i, "network.up"), up[i]);
+        CHECK_INT(program_cell(c, i, "federation.clients_per_round"), clients[i]);
+        CHECK_INT(program_cell(c, i, "clients_per_round"), clients[i]);
+        CHECK_INT(program_cell(c, i, "bytes_up"), 2 * clients[i] * 2000000);
+        CHECK_STR(program_word(c, i, "outcome"), "complete");
+    }
+    CHECK_REL(program_cell(c, 2, "comm_kwh"), 4 * program_cell(c, 0, "comm_kwh"), 1e-12);
+    CHECK_REL(program_cell(c, 3, "comm_kwh"), program_cell(c, 0, "comm_kwh"), 1e-12);
+    csv_close(c);
+    const char *out = program_text("out.txt");
+    CHECK_HAS(out, "comm_kwh (kWh): network.up down, federation.clients_per_round across");
+    CHECK_HAS(out, "@@");
+}
+
+static void one_job_and_two_give_the_same_bytes(void)
+{
+    char first[65536];
+    write_scenario("");
+    CHECK_INT(program("sweep s.json --vary network.up=1Mbps,5Mbps,9Mbps --jobs 1 --out o1"), 0);
+    CHECK_HAS(program_text("out.txt"), "-*");
+    snprintf(first, sizeof(first), "%s", program_text("o1/sweep.csv"));
+    CHECK_INT(program("sweep s.json --vary network.up=1Mbps,5Mbps,9Mbps --jobs 2 --out o2"), 0);
+    CHECK_STR(program_text("o2/sweep.csv"), first);
+}
+
+static void a_failed_point_is_a_row_with_its_message(void)
+{
+    write_scenario("");
+    CHECK_INT(program("sweep s.json --vary federation.clients_per_round=20,21 --out o"), 0);
+    struct csv *c = program_csv("o/sweep.csv");
+    CHECK_STR(program_word(c, 1, "outcome"), "failed");
+    CHECK_HAS(program_word(c, 1, "message"), "expected at most clients.count, 20, got 21");
+    CHECK_TRUE(isnan(program_cell(c, 1, "comm_kwh")));
+    csv_close(c);
+    CHECK_HAS(program_text("out.txt"), "clients_per_round=21 failed: ");
+}
+
+static time_t changed(const char *name, long *ns)
+{
+    struct stat st = {0};
+    char path[512];
+    snprintf(path, sizeof(path), PROGRAM_DIR "/%s", name);
+    CHECK_INT(stat(path, &st), 0);
+    *ns = st.st_mtim.tv_nsec;
+    return st.st_mtim.tv_sec;
+}
+
+/* A point is kept as it is while its scenario is, and is run again when that changes or somebody
+ * asks. */
+static void finished_points_are_kept_until_their_scenario_changes(void)
+{
+    const char *const file = "o/variants/up=5Mbps/summary.json";
+    long ns[4];
+    time_t s[4];
+    write_scenario("");
+    program("sweep s.json --vary network.up=5Mbps,9Mbps --out o");
+    s[0] = changed(file, &ns[0]);
+    CHECK_INT(program("sweep s.json --vary network.up=3Mbps,5Mbps --out o"), 0);
+    s[1] = changed(file, &ns[1]);
+    CHECK_TRUE(s[0] == s[1] && ns[0] == ns[1]);
+    CHECK_INT(
+        program("sweep s.json --vary network.up=3Mbps,5Mbps --out o --set federation.rounds=3"), 0);
+    s[2] = changed(file, &ns[2]);
+    CHECK_TRUE(s[1] != s[2] || ns[1] != ns[2]);
+    struct csv *c = program_csv("o/sweep.csv");
+    CHECK_INT(program_cell(c, 1, "rounds"), 3);
+    csv_close(c);
+    program("sweep s.json --vary network.up=3Mbps,5Mbps --out o --set federation.rounds=3 --fresh");
+    s[3] = changed(file, &ns[3]);
+    CHECK_TRUE(s[2] != s[3] || ns[2] != ns[3]);
+}
+
+#define LONG_SWEEP                                                                                 \
+    "sweep s.json --set federation.rounds=400 --vary "                                             \
+    "network.up=1Mbps,2Mbps,3Mbps,4Mbps,5Mbps,6Mbps,"                                              \
+    "7Mbps,8Mbps --vary network.down=20Mbps,30Mbps --jobs 2"
+
+static void killed_ten_times_and_resumed_gives_the_same_bytes(void)
+{
+    static const double after_s[] = {0.02, 0.31, 0.05, 0.13, 0.08, 0.21, 0.03, 0.17, 0.11, 0.26};
+    static char whole[65536];
+    int n_killed = 0;
+    write_scenario("");
+    CHECK_INT(program(LONG_SWEEP " --out whole"), 0);
+    snprintf(whole, sizeof(whole), "%s", program_text("whole/sweep.csv"));
+    for (int i = 0; i < 10; i++)
+        n_killed += program_signalled("KILL", after_s[i], LONG_SWEEP " --out killed") == 137;
+    CHECK_TRUE(n_killed > 0);
+    CHECK_INT(program(LONG_SWEEP " --out killed"), 0);
+    CHECK_STR(program_text("killed/sweep.csv"), whole);
+    CHECK_INT(system("ls " PROGRAM_DIR "/killed/variants | grep -q part-"), 256);
+}
+
+/* Ctrl-C while a run of a million rounds goes on: no child is left, nothing half written stays,
+ * what was done is kept. */
+static void ctrl_c_ends_the_children_and_says_what_is_kept(void)
+{
+    write_scenario("");
+    CHECK_INT(program_signalled("INT", 1.5,
+                                "sweep s.json --vary network.up=1Mbps,2Mbps --vary "
+                                "network.down=20Mbps,40Mbps --vary federation.rounds=10,1000000 "
+                                "--jobs 2 --out stopped"),
+              130);
+    CHECK_HAS(program_text("err.txt"), "interrupted: ");
+    CHECK_HAS(program_text("err.txt"), " of 8 runs are kept; the same command goes on from there");
+    CHECK_INT(system("ls " PROGRAM_DIR "/stopped/variants | grep -q part-"), 256);
+    CHECK_HAS(program_text("stopped/variants/up=1Mbps,down=20Mbps,rounds=10/summary.json"),
+              "\"complete\"");
+    CHECK_HAS(program_text("stopped/variants/up=1Mbps,down=20Mbps,rounds=1000000/summary.json"),
+              "\"interrupted\"");
+}
+
+static void mistakes_are_named(void)
+{
+    write_scenario("");
+    CHECK_INT(program("sweep s.json"), 2);
+    CHECK_HAS(program_text("err.txt"),
+              "expected \"sweep\": {KEY: [VALUE, ...]} in it, or --vary KEY=VALUE,...");
+    CHECK_INT(program("sweep s.json --vary network.up=1Mbps,2Mbps --figure comm_kw --out o"), 2);
+    CHECK_HAS(program_text("err.txt"), "did you mean \"comm_kwh\"?");
+    CHECK_INT(program("sweep s.json --vary network.up=1Mbps,2Mbps,1Mbps --out o"), 2);
+    CHECK_HAS(program_text("err.txt"),
+              "--vary network.up: expected every value once, got \"1Mbps\" again");
+    CHECK_INT(program("sweep s.json --vary network.ups=1Mbps --out o"), 2);
+    CHECK_HAS(program_text("err.txt"), "network.ups: unknown key, did you mean \"up\"?");
+}
+
+static void numbers_for_people_have_four_digits(void)
+{
+    struct arena a = {0};
+    CHECK_STR(cells_number(&a, 12345.6), "12346");
+    CHECK_STR(cells_number(&a, 3.14159), "3.142");
+    CHECK_STR(cells_number(&a, 0.0123456), "0.01235");
+    CHECK_STR(cells_number(&a, 0.0001234), "0.0001234");
+    CHECK_STR(cells_number(&a, 0), "0");
+    CHECK_STR(cells_number(&a, 40), "40");
+    CHECK_STR(cells_number(&a, (double)NAN), "-");
+    CHECK_STR(cells_percent(&a, -1, 8), "-12.5 %");
+    CHECK_STR(cells_percent(&a, 1, 0), "-");
+    arena_free(&a);
+}
+
+int main(void)
+{
+    program_begin();
+    CASE(every_combination_is_a_row_in_order);
+    CASE(one_job_and_two_give_the_same_bytes);
+    CASE(a_failed_point_is_a_row_with_its_message);
+    CASE(finished_points_are_kept_until_their_scenario_changes);
+    CASE(killed_ten_times_and_resumed_gives_the_same_bytes);
+    CASE(ctrl_c_ends_the_children_and_says_what_is_kept);
+    CASE(mistakes_are_named);
+    CASE(numbers_for_people_have_four_digits);
+    program_end();
+    return test_end();
+}

@@ -16,7 +16,7 @@ struct span {
 
 static struct span span_of(size_t n, const double *v)
 {
-    struct span s = {INFINITY, -INFINITY};
+    struct span s = {(double)INFINITY, -(double)INFINITY};
     for (size_t i = 0; i < n; i++)
         if (isfinite(v[i]))
             s = (struct span){fmin(s.lo, v[i]), fmax(s.hi, v[i])};

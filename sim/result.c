@@ -27,7 +27,7 @@ static enum err_code read_field(const struct column *c, void *row, struct arena 
             *(double *)at = (double)NAN;
             return code;
         }
-        return json_double(value, NULL, -INFINITY, INFINITY, NULL, at, e);
+        return json_double(value, NULL, -(double)INFINITY, (double)INFINITY, NULL, at, e);
     case COLUMN_TEXT:
         code = json_string(root, c->name, &nothing, &text, e);
         if (!code)
@@ -64,7 +64,7 @@ static enum err_code number_at(const struct csv *csv, const char *path, size_t r
     *out = (double)NAN;
     if (!text[0])
         return OK;
-    enum err_code code = text_double(text, -INFINITY, INFINITY, out, e);
+    enum err_code code = text_double(text, -(double)INFINITY, (double)INFINITY, out, e);
     return code ? err_in(e, code, "%s: row %zu: %s", path, row + 1, column) : OK;
 }
 

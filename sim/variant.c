@@ -180,17 +180,17 @@ struct session {
 
 static void show(const struct session *s)
 {
-    char left[32] = "";
-    if (s->n_ended) {
-        double each_s = (wall_s() - s->begun_s) / (double)s->n_ended;
-        progress_time(left, each_s * (double)(s->n_children - s->n_ended));
+    char spent[32], left[32];
+    double spent_s = wall_s() - s->begun_s;
+    progress_time(spent, spent_s);
+    if (s->n_ended == 0 || s->n_ended == s->n_children) {
+        log_status(s->log, "%zu of %zu runs  %s", s->n_ended + s->n_kept, s->n_children + s->n_kept,
+                   spent);
+        return;
     }
-    char spent[32];
-    progress_time(spent, wall_s() - s->begun_s);
-    log_status(s->log, "%zu of %zu runs%s%s%s  %s%s%s", s->n_ended + s->n_kept,
-               s->n_children + s->n_kept, s->n_kept ? " (" : "",
-               s->n_kept ? "some kept from before" : "", s->n_kept ? ")" : "", spent,
-               left[0] ? ", about " : "", left[0] ? left : "");
+    progress_time(left, spent_s / (double)s->n_ended * (double)(s->n_children - s->n_ended));
+    log_status(s->log, "%zu of %zu runs  %s, about %s left", s->n_ended + s->n_kept,
+               s->n_children + s->n_kept, spent, left);
 }
 
 static void tick(void *user)
@@ -302,8 +302,7 @@ enum err_code variants_run(struct variants *vs, const struct variant_options *o,
     for (size_t i = 0; i < s.n_children; i++)
         settle(vs, &vs->variant[s.index[i]], &child[i]);
     if (code == ERR_INTERRUPTED)
-        return err_set(e, code,
-                       "%zu of %zu runs are kept; the same command goes on from there",
+        return err_set(e, code, "%zu of %zu runs are kept; the same command goes on from there",
                        variants_count(vs, VARIANT_DONE), vs->n);
     return code;
 }

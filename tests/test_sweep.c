@@ -1,4 +1,7 @@
 /* sweep as a user runs it: the grid, its CSV, and what a kill or a Ctrl-C leaves. */
+#include <dirent.h>
+#include <time.h>
+
 #include "sim/cells.h"
 #include "tests/program.h"
 
@@ -133,6 +136,41 @@ static void killed_ten_times_and_resumed_gives_the_same_bytes(void)
     CHECK_INT(system("ls " PROGRAM_DIR "/killed/variants | grep -q part-"), 256);
 }
 
+/* Processes that were started with this word among their arguments. */
+static int processes_with(const char *word)
+{
+    int n = 0;
+    DIR *dir = opendir("/proc");
+    for (struct dirent *d; dir && (d = readdir(dir));) {
+        char path[300], line[4096];
+        snprintf(path, sizeof(path), "/proc/%.40s/cmdline", d->d_name);
+        FILE *f = d->d_name[0] >= '1' && d->d_name[0] <= '9' ? fopen(path, "rb") : NULL;
+        size_t n_bytes = f ? fread(line, 1, sizeof(line) - 1, f) : 0;
+        if (f)
+            fclose(f);
+        for (size_t i = 0; i < n_bytes; i++)
+            line[i] = line[i] ? line[i] : ' ';
+        line[n_bytes] = 0;
+        n += strstr(line, word) != NULL;
+    }
+    if (dir)
+        closedir(dir);
+    return n;
+}
+
+static void children_of_a_killed_sweep_end_with_it(void)
+{
+    char args[256], word[64];
+    write_scenario("");
+    snprintf(word, sizeof(word), "orphan-%ld", (long)getpid());
+    snprintf(args, sizeof(args),
+             "sweep s.json --vary federation.rounds=900000,1000000 --jobs 2 --out %s", word);
+    CHECK_INT(program_signalled("KILL", 1.0, args), 137);
+    for (int i = 0; i < 100 && processes_with(word) > 0; i++)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    CHECK_INT(processes_with(word), 0);
+}
+
 /* Ctrl-C while a run of a million rounds goes on: no child is left, nothing half written stays,
  * what was done is kept. */
 static void ctrl_c_ends_the_children_and_says_what_is_kept(void)
@@ -190,6 +228,7 @@ int main(void)
     CASE(a_failed_point_is_a_row_with_its_message);
     CASE(finished_points_are_kept_until_their_scenario_changes);
     CASE(killed_ten_times_and_resumed_gives_the_same_bytes);
+    CASE(children_of_a_killed_sweep_end_with_it);
     CASE(ctrl_c_ends_the_children_and_says_what_is_kept);
     CASE(mistakes_are_named);
     CASE(numbers_for_people_have_four_digits);

@@ -36,7 +36,7 @@ static void print_help(void)
     printf("\nveryedge COMMAND --help explains a command, veryedge --version this build and its libraries\n\n"
            "examples:\n"
            "  veryedge run scenarios/quickstart.json\n"
-           "  veryedge run scenarios/wired.json --set federation.rounds=10\n"
+           "  veryedge run scenarios/quickstart.json --set network.topology=wired\n"
            "  veryedge check scenarios/lte-cell.json\n\n"
            "exit status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted (complete rounds are kept)\n");
 }

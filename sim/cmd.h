@@ -15,6 +15,7 @@ enum err_code cmd_pretrain(int argc, char **argv, struct err *e);
 enum err_code cmd_merge(int argc, char **argv, struct err *e);
 enum err_code cmd_bench(int argc, char **argv, struct err *e);
 enum err_code cmd_samples(int argc, char **argv, struct err *e);
+enum err_code cmd_report(int argc, char **argv, struct err *e);
 enum err_code cmd_paper(int argc, char **argv, struct err *e);
 
 #endif

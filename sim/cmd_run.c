@@ -78,7 +78,7 @@ static void print_closing(const struct scenario *s, const struct summary_record 
         printf(", ROUGE-1 %.1f -> %.1f", r->first_rouge1, r->last_rouge1);
     if (!isnan(r->first_eval_loss))
         putchar('\n');
-    printf("results in %s\n", s->output.dir);
+    printf("results in %s\na page about them: veryedge report %s\n", s->output.dir, s->output.dir);
 }
 
 enum err_code cmd_run(int argc, char **argv, struct err *e)

@@ -3,12 +3,12 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define HAS(field, type, unit, meaning)                                                            \
     {                                                                                              \
-        #field, unit, meaning, type, offsetof(struct emissions_record, field)                      \
+#field, unit, meaning, type, offsetof(struct emissions_record, field)                      \
     }
 /* Columns of theirs that a simulated run has nothing for. */
 #define EMPTY(name, unit)                                                                          \
     {                                                                                              \
-        #name, unit, "empty: a simulated run has none", COLUMN_TEXT,                               \
+#name, unit, "empty: a simulated run has none", COLUMN_TEXT,                               \
             offsetof(struct emissions_record, none)                                                \
     }
 
@@ -58,16 +58,16 @@ void emissions_of(const struct summary_record *s, struct emissions_record out[EM
     double kg_per_kwh = s->total_kwh > 0 ? 1e-3 * s->carbon_g / s->total_kwh : 0;
     for (int i = 0; i < EMISSIONS_ROWS; i++) {
         double kwh = i ? s->device_kwh : s->comm_kwh;
-        out[i] = (struct emissions_record){.project_name = s->name,
-                                           .run_id = i ? "devices" : "network",
-                                           .tracking_mode = "simulated",
-                                           .on_cloud = "N",
-                                           .none = "",
-                                           .duration = s->virtual_s,
-                                           .emissions = kwh * kg_per_kwh,
-                                           .emissions_rate =
-                                               s->virtual_s > 0 ? kwh * kg_per_kwh / s->virtual_s : 0,
-                                           .energy_consumed = kwh,
-                                           .pue = 1};
+        out[i] = (struct emissions_record){
+            .project_name = s->name,
+            .run_id = i ? "devices" : "network",
+            .tracking_mode = "simulated",
+            .on_cloud = "N",
+            .none = "",
+            .duration = s->virtual_s,
+            .emissions = kwh * kg_per_kwh,
+            .emissions_rate = s->virtual_s > 0 ? kwh * kg_per_kwh / s->virtual_s : 0,
+            .energy_consumed = kwh,
+            .pue = 1};
     }
 }

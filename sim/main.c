@@ -21,6 +21,7 @@ static const struct command {
      cmd_pretrain},
     {"samples", "print what a run's model wrote before the first round and after the last", cmd_samples},
     {"merge", "make one model folder of an adapter and the model it belongs to", cmd_merge},
+    {"report", "one HTML page about the results of one run, or of several compared", cmd_report},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
     {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };
@@ -36,8 +37,7 @@ static void print_help(void)
     printf("\nveryedge COMMAND --help explains a command, veryedge --version this build and its libraries\n\n"
            "examples:\n"
            "  veryedge run scenarios/quickstart.json\n"
-           "  veryedge run scenarios/quickstart.json --set network.topology=wired\n"
-           "  veryedge check scenarios/lte-cell.json\n\n"
+           "  veryedge run scenarios/quickstart.json --set network.topology=wired\n\n"
            "exit status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted (complete rounds are kept)\n");
 }
 

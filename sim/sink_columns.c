@@ -1,7 +1,5 @@
 #include "sim/sink.h"
 
-#include <string.h>
-
 #include "sim/base/file.h"
 #include "sim/base/json.h"
 #include "sim/base/mem.h"
@@ -22,7 +20,8 @@ static void columns_abandon(struct sink *base)
     mem_free(s);
 }
 
-static enum err_code columns_open(struct sink **out, const char *folder, bool is_labelled, struct err *e)
+static enum err_code columns_open(struct sink **out, const char *folder, bool is_labelled,
+                                  struct err *e)
 {
     void *memory;
     enum err_code code = mem_big(&memory, sizeof(struct columns_sink), "an output", e);
@@ -62,18 +61,20 @@ static void put_table(struct json_out *o, struct arena *scratch, const struct ta
 static enum err_code columns_end(struct sink *base, struct err *e)
 {
     struct columns_sink *s = (struct columns_sink *)base;
-    const struct table *const tables[] = {record_rounds(), record_clients(s->is_labelled),
-                                          record_elements(s->is_labelled), record_samples(),
-                                          record_emissions(), record_summary()};
+    const struct table *const tables[] = {record_rounds(),
+                                          record_clients(s->is_labelled),
+                                          record_elements(s->is_labelled),
+                                          record_samples(),
+                                          record_emissions(),
+                                          record_summary()};
     struct json_out o;
     json_out_init(&o);
     json_out_begin(&o, NULL, '{');
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         put_table(&o, &s->arena, tables[i]);
     json_out_end(&o, '}');
-    const char *text = arena_printf(&s->arena, "%s\n", o.text);
     const char *path = arena_printf(&s->arena, "%s/columns.json", s->folder);
-    enum err_code code = file_replace(path, text, strlen(text), e);
+    enum err_code code = file_replace(path, o.text, o.n, e);
     json_out_fini(&o);
     columns_abandon(base);
     return code;

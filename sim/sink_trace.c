@@ -8,12 +8,13 @@
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
 
-/* Chrome's trace event format: https://ui.perfetto.dev and chrome://tracing open it. Process 0 is the server,
- * with one slice per round; process 1, 2, ... are the groups of clients, in the order in which they first take
- * part; their threads are clients. The slices of a participation tile its round: download, train, upload, wait.
- * Whoever is late is cut off by the round's end in the middle of one; whoever dropped out or has not the memory has
- * a slice of that name from its last known time to the round's end, because clients.csv holds no later one.
- * Times are virtual, in microseconds, rounded to nanoseconds before anything is subtracted. */
+/* Chrome's trace event format: https://ui.perfetto.dev and chrome://tracing open it. Process 0 is
+ * the server, with one slice per round; process 1, 2, ... are the groups of clients, in the order
+ * in which they first take part; their threads are clients. The slices of a participation tile its
+ * round: download, train, upload, wait. Whoever is late is cut off by the round's end in the middle
+ * of one; whoever dropped out or has not the memory has a slice of that name from its last known
+ * time to the round's end, because clients.csv holds no later one. Times are virtual, in
+ * microseconds, rounded to nanoseconds before anything is subtracted. */
 
 enum { N_PHASES = 4, SERVER_PID = 0 };
 
@@ -56,7 +57,9 @@ static void put_string(FILE *to, const char *text)
 static void name_process(struct trace_sink *s, size_t pid, const char *name)
 {
     begin_event(s);
-    fprintf(s->to, "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%zu,\"tid\":0,\"args\":{\"name\":", pid);
+    fprintf(
+        s->to,
+        "{\"name\":\"process_name\",\"ph\":\"M\",\"pid\":%zu,\"tid\":0,\"args\":{\"name\":", pid);
     put_string(s->to, name);
     fputs("}}", s->to);
 }
@@ -101,11 +104,12 @@ static int64_t ns_of(double seconds)
     return llround(1e9 * seconds);
 }
 
-static void put_slice(struct trace_sink *s, const char *name, size_t pid, int64_t tid, int64_t t0_ns,
-                      int64_t t1_ns)
+static void put_slice(struct trace_sink *s, const char *name, size_t pid, int64_t tid,
+                      int64_t t0_ns, int64_t t1_ns)
 {
     begin_event(s);
-    fprintf(s->to, "{\"name\":\"%s\",\"ph\":\"X\",\"pid\":%zu,\"tid\":%" PRId64 ",", name, pid, tid);
+    fprintf(s->to, "{\"name\":\"%s\",\"ph\":\"X\",\"pid\":%zu,\"tid\":%" PRId64 ",", name, pid,
+            tid);
     put_us(s->to, "ts", t0_ns);
     put_us(s->to, "dur", t1_ns - t0_ns);
     fputs("\"args\":{", s->to);
@@ -124,8 +128,8 @@ static void put_client(struct trace_sink *s, const struct client_record *c, doub
         int64_t t0_ns = ns_of(at_s[i]), t1_ns = ns_of(is_last ? end_s : at_s[i + 1]);
         bool is_cut = is_last && i < N_PHASES - 1;
         if (t1_ns > t0_ns || i < N_PHASES - 1) {
-            put_slice(s, is_cut && strcmp(c->status, "late") != 0 ? c->status : PHASES[i], pid, c->client,
-                      t0_ns, t1_ns);
+            put_slice(s, is_cut && strcmp(c->status, "late") != 0 ? c->status : PHASES[i], pid,
+                      c->client, t0_ns, t1_ns);
             fprintf(s->to, "\"round\":%" PRId64, c->round);
             if (bytes[i])
                 fprintf(s->to, ",\"bytes\":%" PRId64, bytes[i]);
@@ -156,8 +160,8 @@ static void put_round(struct trace_sink *s, const struct round_record *r)
     char name[32];
     snprintf(name, sizeof(name), "round %" PRId64, r->round);
     put_slice(s, name, SERVER_PID, 0, ns_of(r->start_s), ns_of(r->end_s));
-    fprintf(s->to, "\"round\":%" PRId64 ",\"selected\":%" PRId64 ",\"arrived\":%" PRId64 "}}", r->round,
-            r->selected, r->arrived);
+    fprintf(s->to, "\"round\":%" PRId64 ",\"selected\":%" PRId64 ",\"arrived\":%" PRId64 "}}",
+            r->round, r->selected, r->arrived);
 }
 
 static void trace_abandon(struct sink *base)
@@ -170,7 +174,8 @@ static void trace_abandon(struct sink *base)
     mem_free(s);
 }
 
-static enum err_code trace_open(struct sink **out, const char *folder, bool is_labelled, struct err *e)
+static enum err_code trace_open(struct sink **out, const char *folder, bool is_labelled,
+                                struct err *e)
 {
     (void)is_labelled; /* nothing of it depends on an accounting */
     void *memory;
@@ -208,7 +213,8 @@ static enum err_code trace_row(struct sink *base, const struct table *t, const v
     } else if (t == record_rounds()) {
         put_round(s, record);
     }
-    return ferror(s->to) ? err_set(e, ERR_IO, "trace.json: cannot be written, is the disk full?") : OK;
+    return ferror(s->to) ? err_set(e, ERR_IO, "trace.json: cannot be written, is the disk full?")
+                         : OK;
 }
 
 static enum err_code trace_end(struct sink *base, struct err *e)

@@ -112,34 +112,39 @@ static enum err_code parse(struct csv *c, struct reader *r, struct err *e)
     return c->n_columns ? OK : fail(r, e, "expected a header line, got an empty file");
 }
 
+enum err_code csv_parse(struct csv **out, const char *name, const char *text, size_t n, char sep,
+                        struct err *e)
+{
+    struct csv *c = NULL;
+    void *cell = NULL;
+    enum err_code code = mem_big(&cell, n + 1, name, e);
+    if (code)
+        return code;
+    c = calloc(1, sizeof(*c));
+    CHECK(c && "out of memory");
+    const char *start = text;
+    if (n >= 3 && memcmp(start, "\xef\xbb\xbf", 3) == 0)
+        start += 3; /* byte order mark */
+    struct reader r = {start, text + n, name, sep, 1, cell};
+    if (memchr(text, 0, n))
+        code = err_set(e, ERR_INPUT, "%s: expected text, got a zero byte", name);
+    else
+        code = parse(c, &r, e);
+    if (!code) {
+        *out = c;
+        c = NULL;
+    }
+    csv_close(c);
+    mem_free(cell);
+    return code;
+}
+
 enum err_code csv_load(struct csv **out, const char *path, char sep, struct err *e)
 {
     struct file f = {0};
-    struct csv *c = NULL;
-    void *text = NULL;
     enum err_code code = file_map(&f, path, e);
-    if (code)
-        return code;
-    code = mem_big(&text, f.n_bytes + 1, path, e);
-    if (code)
-        goto done;
-    c = calloc(1, sizeof(*c));
-    CHECK(c && "out of memory");
-    const char *start = (const char *)f.bytes;
-    if (f.n_bytes >= 3 && memcmp(start, "\xef\xbb\xbf", 3) == 0)
-        start += 3; /* byte order mark */
-    struct reader r = {start, (const char *)f.bytes + f.n_bytes, path, sep, 1, text};
-    if (memchr(f.bytes, 0, f.n_bytes))
-        code = err_set(e, ERR_INPUT, "%s: expected text, got a zero byte", path);
-    else
-        code = parse(c, &r, e);
-    if (code)
-        goto done;
-    *out = c;
-    c = NULL;
-done:
-    csv_close(c);
-    mem_free(text);
+    if (!code)
+        code = csv_parse(out, path, (const char *)f.bytes, f.n_bytes, sep, e);
     file_unmap(&f);
     return code;
 }

@@ -11,6 +11,9 @@
 struct csv;
 /* sep is ',' or '\t'. Messages: "FILE:LINE: ...". */
 enum err_code csv_load(struct csv **out, const char *path, char sep, struct err *e);
+/* The same from n bytes; name stands for the file in messages. */
+enum err_code csv_parse(struct csv **out, const char *name, const char *text, size_t n, char sep,
+                        struct err *e);
 void csv_close(struct csv *c);
 size_t csv_rows(const struct csv *c);
 size_t csv_columns(const struct csv *c);

@@ -1,0 +1,270 @@
+/* The network, drawn: groups of clients above, the elements on their way below, the server at the
+ * bottom.
+ *
+ * Groups whose ways end alike share that trunk; what is a group's own stands in its column. A line
+ * is as wide as the logarithm of the bits that took it. Bits and joules are those of elements.csv,
+ * which adds up over groups: an element of one kind and count has one number, wherever it is drawn.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sim/report_parts.h"
+
+enum {
+    MAX_COLUMNS = 3, /* ways that are drawn; more are counted */
+    MAX_STEPS = 32,
+    COLUMN = 220,
+    GAP = 16,
+    BOX = 48, /* height of an element, and of the line below it */
+    LINE = 16,
+    HEAD = 74, /* height of a group's box */
+};
+
+struct step {
+    char name[64];
+    int count;
+};
+
+struct way {
+    const char *groups; /* their names */
+    size_t n_clients, n_groups;
+    const char *link; /* "lte 40Mbps down, 10Mbps up" */
+    const char *device;
+    int n_steps;
+    struct step step[MAX_STEPS];
+};
+
+struct drawing {
+    struct html *h;
+    const struct report_run *run;
+    struct way way[MAX_COLUMNS];
+    int n_ways, n_trunk;
+    size_t n_left_out; /* groups */
+    int columns_steps; /* of the longest own part */
+};
+
+/* "edge_router*3" */
+static void read_step(struct step *s, const char *text)
+{
+    const char *star = strchr(text, '*');
+    size_t n = star ? (size_t)(star - text) : strlen(text);
+    n = n < sizeof(s->name) - 1 ? n : sizeof(s->name) - 1;
+    memcpy(s->name, text, n);
+    s->name[n] = 0;
+    s->count = star ? atoi(star + 1) : 1;
+}
+
+static void read_way(struct way *w, struct json network)
+{
+    struct json path = report_member(network, "path");
+    if (!path.node || !json_is_array(path))
+        return;
+    for (size_t i = 0; i < json_count(path) && w->n_steps < MAX_STEPS; i++) {
+        const char *text = "";
+        if (json_is_string(json_at(path, i)) &&
+            !json_string(json_at(path, i), NULL, NULL, &text, NULL))
+            read_step(&w->step[w->n_steps++], text);
+    }
+}
+
+static bool is_same_step(const struct step *a, const struct step *b)
+{
+    return a->count == b->count && strcmp(a->name, b->name) == 0;
+}
+
+static bool is_same_way(const struct way *a, const struct way *b)
+{
+    bool is_same = a->n_steps == b->n_steps && strcmp(a->link, b->link) == 0 &&
+                   strcmp(a->device, b->device) == 0;
+    for (int i = 0; i < a->n_steps && is_same; i++)
+        is_same = is_same_step(&a->step[i], &b->step[i]);
+    return is_same;
+}
+
+static void add_group(struct drawing *d, struct arena *a, struct json group, struct json common)
+{
+    struct json own = report_member(group, "network"), device = report_member(group, "device");
+    struct json network = own.node ? own : common;
+    int64_t count = 0, none = 0;
+    json_int(group, "count", 0, INT64_MAX, &none, &count, NULL);
+    struct way w = {
+        .groups = report_string(group, "name"), .n_clients = (size_t)count, .n_groups = 1};
+    w.device = device.node && json_is_object(device) ? report_string(device, "name")
+                                                     : report_string(group, "device");
+    w.link = arena_printf(a, "%s, %s down, %s up", report_string(network, "topology"),
+                          report_string(network, "down"), report_string(network, "up"));
+    read_way(&w, network);
+    for (int i = 0; i < d->n_ways; i++)
+        if (is_same_way(&w, &d->way[i])) {
+            d->way[i].n_clients += w.n_clients;
+            if (++d->way[i].n_groups <= 3)
+                d->way[i].groups = arena_printf(a, "%s, %s", d->way[i].groups, w.groups);
+            return;
+        }
+    if (d->n_ways < MAX_COLUMNS)
+        d->way[d->n_ways++] = w;
+    else
+        d->n_left_out++;
+}
+
+static void find_trunk(struct drawing *d)
+{
+    int least = d->n_ways ? d->way[0].n_steps : 0;
+    for (int i = 1; i < d->n_ways; i++)
+        least = d->way[i].n_steps < least ? d->way[i].n_steps : least;
+    for (d->n_trunk = 0; d->n_trunk < least; d->n_trunk++) {
+        const struct way *w = d->way;
+        for (int i = 1; i < d->n_ways; i++)
+            if (!is_same_step(&w[0].step[w[0].n_steps - 1 - d->n_trunk],
+                              &w[i].step[w[i].n_steps - 1 - d->n_trunk]))
+                return;
+    }
+}
+
+/* Bits and joules of an element in both directions. */
+static void sums_of(const struct report_run *run, const struct step *s, double *bits,
+                    double *joules)
+{
+    *bits = *joules = 0;
+    for (size_t i = 0; i < csv_rows(run->elements); i++)
+        if (strcmp(report_word(run->elements, i, "element"), s->name) == 0 &&
+            report_cell(run->elements, i, "count") == s->count) {
+            *bits += report_cell(run->elements, i, "bits");
+            *joules += report_cell(run->elements, i, "joules");
+        }
+}
+
+static void prefixed(char out[40], double v)
+{
+    static const char *const PREFIXES[] = {"", "k", "M", "G", "T", "P"};
+    int i = 0;
+    for (; v >= 1000 && i < 5; i++)
+        v /= 1000;
+    snprintf(out, 40, "%.4g %s", v, PREFIXES[i]);
+}
+
+static void put_line(struct drawing *d, int x, int y, int to_x, int to_y, double bits)
+{
+    html_put(d->h, "<path class=wire d=\"M%d %dL%d %d\" stroke-width=%.1f />", x, y, to_x, to_y,
+             bits > 1 ? 1 + 0.4 * log10(bits) : 1);
+}
+
+static void put_element(struct drawing *d, const struct step *s, int x, int y)
+{
+    double bits, joules, share = report_total(d->run, "comm_kwh") * 3.6e6;
+    char number[2][40];
+    sums_of(d->run, s, &bits, &joules);
+    prefixed(number[0], bits);
+    prefixed(number[1], joules);
+    share = share > 0 ? joules / share : 0;
+    html_put(d->h, "<rect class=box x=%d y=%d width=%d height=%d rx=6 />", x, y, COLUMN, BOX);
+    html_put(d->h, "<rect class=heat x=%d y=%d width=%.1f height=5 rx=2 />", x, y + BOX - 5,
+             share * COLUMN);
+    html_put(d->h, "<text class=strong x=%d y=%d>", x + 10, y + 19);
+    html_text(d->h, s->name);
+    if (s->count > 1)
+        html_put(d->h, " x %d", s->count);
+    html_put(d->h, "</text><text x=%d y=%d>%sbit, %sJ (%.2g %%)</text>", x + 10, y + 37, number[0],
+             number[1], 100 * share);
+}
+
+static void put_head(struct drawing *d, const struct way *w, int x)
+{
+    html_put(
+        d->h,
+        "<rect class=\"box end\" x=%d y=0 width=%d height=%d rx=6 /><text class=strong x=%d y=20>",
+        x, COLUMN, HEAD, x + 10);
+    html_put(d->h, "%zu clients: ", w->n_clients);
+    size_t n = strlen(w->groups);
+    html_text_n(d->h, w->groups, n < 20 ? n : 20);
+    html_put(d->h, "%s</text><text x=%d y=40>", n > 20 || w->n_groups > 3 ? "..." : "", x + 10);
+    html_text(d->h, w->device);
+    html_put(d->h, "</text><text x=%d y=60>", x + 10);
+    html_text(d->h, w->link);
+    html_raw(d->h, "</text>");
+}
+
+/* A group's own part: its box, its elements, and the line that joins the trunk. */
+static void put_column(struct drawing *d, const struct way *w, int x, int trunk_x)
+{
+    double bits = 0, joules;
+    int y = HEAD, own = w->n_steps - d->n_trunk;
+    put_head(d, w, x);
+    for (int i = 0; i < own; i++) {
+        sums_of(d->run, &w->step[i], &bits, &joules);
+        put_line(d, x + COLUMN / 2, y, x + COLUMN / 2, y + LINE, bits);
+        put_element(d, &w->step[i], x, y + LINE);
+        y += LINE + BOX;
+    }
+    int end = HEAD + d->columns_steps * (LINE + BOX);
+    put_line(d, x + COLUMN / 2, y, x + COLUMN / 2, end, bits);
+    put_line(d, x + COLUMN / 2, end, trunk_x + COLUMN / 2, end + LINE, bits);
+}
+
+static void put_trunk(struct drawing *d, int x, int y)
+{
+    const struct way *w = &d->way[0];
+    double bits = 0, joules;
+    for (int i = w->n_steps - d->n_trunk; i < w->n_steps; i++) {
+        sums_of(d->run, &w->step[i], &bits, &joules);
+        put_element(d, &w->step[i], x, y);
+        put_line(d, x + COLUMN / 2, y + BOX, x + COLUMN / 2, y + BOX + LINE, bits);
+        y += BOX + LINE;
+    }
+    html_put(d->h,
+             "<rect class=\"box end\" x=%d y=%d width=%d height=34 rx=6 /><text class=strong x=%d "
+             "y=%d>server</text>",
+             x, y, COLUMN, x + 10, y + 22);
+}
+
+static void draw(struct html *h, const struct report *r, const struct report_run *run)
+{
+    struct arena scratch = {0};
+    struct drawing d = {.h = h, .run = run};
+    struct json root = json_root(run->scenario), common = report_member(root, "network");
+    struct json groups = report_member(report_member(root, "clients"), "groups");
+    for (size_t i = 0; groups.node && json_is_array(groups) && i < json_count(groups); i++)
+        add_group(&d, &scratch, json_at(groups, i), common);
+    find_trunk(&d);
+    for (int i = 0; i < d.n_ways; i++) {
+        int own = d.way[i].n_steps - d.n_trunk;
+        d.columns_steps = own > d.columns_steps ? own : d.columns_steps;
+    }
+    int width = d.n_ways * COLUMN + (d.n_ways - 1) * GAP, trunk_x = (width - COLUMN) / 2;
+    int top = HEAD + d.columns_steps * (LINE + BOX) + LINE,
+        height = top + d.n_trunk * (LINE + BOX) + 36;
+    html_raw(h, "<figure><figcaption>");
+    report_chip(h, r, (size_t)(run - r->run));
+    html_raw(h, "</figcaption>");
+    if (d.n_ways > 0) {
+        html_put(h,
+                 "<svg class=network style=\"max-width:%dpx\" viewBox=\"-2 -2 %d %d\" role=img "
+                 "aria-label=\"the network\">",
+                 width + width / 4, width + 4, height + 4);
+        for (int i = 0; i < d.n_ways; i++)
+            put_column(&d, &d.way[i], i * (COLUMN + GAP), trunk_x);
+        put_trunk(&d, trunk_x, top);
+        html_raw(h, "</svg>");
+    }
+    if (d.n_left_out)
+        html_put(h, "<p class=note>%zu more groups on other networks are not drawn.</p>",
+                 d.n_left_out);
+    html_raw(h, "</figure>");
+    arena_free(&scratch);
+}
+
+void report_network(struct html *h, const struct report *r)
+{
+    html_raw(h, "<section><h2>The network</h2><p class=note>Bits that came through in both "
+                "directions, and what they cost. "
+                "The bar in a box is its share of the network's energy. Elements of one kind count "
+                "together for all "
+                "groups.</p><div class=\"charts wide\">");
+    for (size_t k = 0; k < r->n_runs; k++) {
+        draw(h, r, &r->run[k]);
+        report_elements(h, r, k);
+    }
+    html_raw(h, "</div></section>");
+}

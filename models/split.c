@@ -423,6 +423,67 @@ size_t split_batch(const struct split *s, uint64_t seed, size_t client, uint64_t
     return m;
 }
 
+struct split_work split_work_for(size_t n, const struct split_dealing *d)
+{
+    size_t m = n < d->batch ? n : d->batch;
+    struct split_work w = {.batch = m};
+    if (n == 0)
+        return w;
+    if (d->n_epochs == 0) {
+        w.n_full = d->n_steps;
+        return w;
+    }
+    w.n_full = d->n_epochs * (n / m);
+    w.rest = n % m;
+    w.n_rests = w.rest ? d->n_epochs : 0;
+    return w;
+}
+
+struct split_work split_work_of(const struct split *s, size_t client, const struct split_dealing *d)
+{
+    return split_work_for(split_size(s, client), d);
+}
+
+size_t split_most_steps(const struct split *s, const struct split_dealing *d)
+{
+    size_t most = 0;
+    for (size_t c = 0; c < s->n_clients; c++) {
+        struct split_work w = split_work_of(s, c, d);
+        most = split_work_steps(&w) > most ? split_work_steps(&w) : most;
+    }
+    return most;
+}
+
+static void deal_epochs(const struct split *s, const struct split_dealing *d, uint64_t seed,
+                        size_t client, uint64_t round, uint32_t *sample, int *n_per_step)
+{
+    size_t n = split_size(s, client), step = 0;
+    CHECK(client <= UINT32_MAX && round <= UINT32_MAX);
+    uint64_t index = round << 32; /* counts draws within the round from here */
+    for (size_t epoch = 0; epoch < d->n_epochs; epoch++, sample += n, index += n) {
+        memcpy(sample, s->sample + s->start[client], n * sizeof(*sample));
+        shuffle(seed, RNG_ORDER, (uint32_t)client, index, sample, n, n);
+        for (size_t at = 0; at < n; at += d->batch)
+            n_per_step[step++] = (int)(n - at < d->batch ? n - at : d->batch);
+    }
+}
+
+size_t split_deal(const struct split *s, const struct split_dealing *d, uint64_t seed,
+                  size_t client, uint64_t round, size_t most_steps, uint32_t *sample,
+                  int *n_per_step)
+{
+    struct split_work w = split_work_of(s, client, d);
+    memset(n_per_step, 0, most_steps * sizeof(*n_per_step));
+    if (d->n_epochs > 0) {
+        deal_epochs(s, d, seed, client, round, sample, n_per_step);
+    } else {
+        split_batch(s, seed, client, round, d->n_steps, d->batch, sample);
+        for (size_t i = 0; i < most_steps; i++)
+            n_per_step[i] = (int)w.batch;
+    }
+    return split_work_samples(&w);
+}
+
 static const char *const kind_names[] = {[SPLIT_IID] = "iid",
                                          [SPLIT_SIZES] = "dirichlet-sizes",
                                          [SPLIT_BY_CLASS] = "dirichlet-by-class",

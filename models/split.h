@@ -71,6 +71,42 @@ size_t split_batch_size(const struct split *s, size_t client, size_t batch);
 size_t split_batch(const struct split *s, uint64_t seed, size_t client, uint64_t round,
                    size_t n_steps, size_t batch, uint32_t *sample);
 
+/* How much of its samples a client uses in a round. */
+struct split_dealing {
+    size_t n_steps;  /* mini-batches, as split_batch deals them; not with n_epochs */
+    size_t n_epochs; /* 0, or: so many times all its samples, each time in a new random order and
+                        cut into mini-batches, of which the last may be smaller */
+    size_t batch;
+};
+
+/* ... in numbers: n_full mini-batches of batch samples, and n_rests of rest samples (both 0 or both
+ * above 0). */
+struct split_work {
+    size_t n_full, batch, n_rests, rest;
+};
+
+struct split_work split_work_of(const struct split *s, size_t client,
+                                const struct split_dealing *d);
+/* The same for a client of n samples. */
+struct split_work split_work_for(size_t n, const struct split_dealing *d);
+static inline size_t split_work_steps(const struct split_work *w)
+{
+    return w->n_full + w->n_rests;
+}
+static inline size_t split_work_samples(const struct split_work *w)
+{
+    return w->n_full * w->batch + w->n_rests * w->rest;
+}
+/* The most steps of any client. */
+size_t split_most_steps(const struct split *s, const struct split_dealing *d);
+
+/* The samples of a client in a round, mini-batch after mini-batch, into sample; returns how many.
+ * most_steps: split_most_steps. n_per_step [most_steps]: the size of each mini-batch, 0 after the
+ * client's last. sample has room for most_steps * batch. */
+size_t split_deal(const struct split *s, const struct split_dealing *d, uint64_t seed,
+                  size_t client, uint64_t round, size_t most_steps, uint32_t *sample,
+                  int *n_per_step);
+
 /* One draw of Dirichlet(alpha, ..., alpha) over n values, from stream RNG_SPLIT of seed and this
  * owner; p [n] sums to 1. */
 void split_dirichlet(uint64_t seed, uint32_t owner, double alpha, size_t n, double *p);

@@ -6,9 +6,10 @@
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
 
-/* Flat vectors of all members, in backend memory: adapters, gradients, and the optimizer's two
- * slots, which are allocated when the first job that needs them comes. */
-enum { VEC_X, VEC_G, VEC_M, VEC_V, N_VECS };
+/* Flat vectors of all members, in backend memory: adapters, gradients, and what a job may
+ * need, allocated when the first comes that does: the optimizer's two slots, where members started
+ * and how far they are away from there. */
+enum { VEC_X, VEC_G, VEC_M, VEC_V, VEC_START, VEC_AWAY, N_VECS };
 
 struct trainer {
     struct arena arena; /* owns this struct */
@@ -157,7 +158,7 @@ static enum err_code pack_step(struct trainer *t, const struct train_job *job, i
     for (int m = 0; m < job->n_members; m++) {
         const struct train_member *who = &job->member[m];
         int n = who->n_per_step[step];
-        CHECK(n >= 1);
+        CHECK(n >= (step == 0));
         pack_member(t->pack, who->client);
         for (int i = 0; i < n; i++) {
             const struct sample *s = who->sample[first[m]++];
@@ -174,19 +175,60 @@ static enum err_code pack_step(struct trainer *t, const struct train_job *job, i
     return OK;
 }
 
-static void update(struct trainer *t, const struct train_job *job, int step)
+/* A step of n_members members from the first on, all of which are at work. */
+static void update_run(struct trainer *t, const struct train_hyper *h, size_t first,
+                       size_t n_members, int step)
 {
-    const struct train_hyper *h = &job->hyper;
-    size_t n = (size_t)job->n_members * t->size;
-    float **v = t->vec;
+    size_t n = n_members * t->size;
+    float *v[N_VECS];
+    for (int i = 0; i < N_VECS; i++)
+        v[i] = t->vec[i] ? t->vec[i] + first * t->size : NULL;
+    if (h->prox_mu > 0 && step > 0) { /* before, the difference is 0 */
+        t->ops->copy(t->b, v[VEC_AWAY], v[VEC_X], n * sizeof(float));
+        t->ops->sgd(t->b, n, v[VEC_AWAY], v[VEC_START], NULL, 1, 0);
+        t->ops->sgd(t->b, n, v[VEC_G], v[VEC_AWAY], NULL, -h->prox_mu, 0);
+    }
     if (h->max_grad_norm > 0)
-        t->ops->clip(t->b, job->n_members, t->size, v[VEC_G], h->max_grad_norm);
+        t->ops->clip(t->b, (int)n_members, t->size, v[VEC_G], h->max_grad_norm);
     if (h->optimizer == LOCAL_ADAMW)
         t->ops->adamw(t->b, n, v[VEC_X], v[VEC_G], v[VEC_M], v[VEC_V], h->lr, h->beta1, h->beta2,
                       h->epsilon, h->weight_decay, step + 1);
     else
         t->ops->sgd(t->b, n, v[VEC_X], v[VEC_G], h->momentum > 0 ? v[VEC_M] : NULL, h->lr,
                     h->momentum);
+}
+
+static bool is_at_work(const struct train_job *job, int member, int step)
+{
+    return job->member[member].n_per_step[step] > 0;
+}
+
+/* Neighbours that are at work are updated together. */
+static void update(struct trainer *t, const struct train_job *job, int step)
+{
+    for (int m = 0, end; m < job->n_members; m = end) {
+        bool works = is_at_work(job, m, step);
+        for (end = m + 1; end < job->n_members && is_at_work(job, end, step) == works; end++)
+            continue;
+        if (works)
+            update_run(t, &job->hyper, (size_t)m, (size_t)(end - m), step);
+    }
+}
+
+static int steps_of(const struct train_job *job, int member)
+{
+    int n = 0;
+    while (n < job->hyper.local_steps && is_at_work(job, member, n))
+        n++;
+    return n;
+}
+
+static bool is_anyone_at_work(const struct train_job *job, int step)
+{
+    for (int m = 0; m < job->n_members; m++)
+        if (is_at_work(job, m, step))
+            return true;
+    return false;
 }
 
 /* Adds each member's mean loss per token of this step. */
@@ -198,7 +240,8 @@ static void book_loss(const struct trainer *t, const struct train_job *job)
         for (int s = p->member_seq[m]; s < p->member_seq[m + 1]; s++)
             sum += t->nll[s];
         int n_tokens = p->out.member_row[m + 1] - p->out.member_row[m];
-        job->loss[m] += sum / n_tokens / job->hyper.local_steps;
+        if (n_tokens > 0)
+            job->loss[m] += sum / n_tokens / steps_of(job, m);
     }
 }
 
@@ -211,6 +254,10 @@ static enum err_code begin(struct trainer *t, const struct train_job *job, struc
     enum err_code code = has_m ? need_vec(t, VEC_M, e) : OK;
     if (!code && has_v)
         code = need_vec(t, VEC_V, e);
+    if (!code && h->prox_mu > 0)
+        code = need_vec(t, VEC_START, e);
+    if (!code && h->prox_mu > 0)
+        code = need_vec(t, VEC_AWAY, e);
     if (code)
         return code;
     for (int m = 0; m < job->n_members; m++) {
@@ -235,7 +282,9 @@ static enum err_code run_abreast(struct trainer *t, const struct train_job *job,
     struct t5_pass pass = {
         .pack = t->pack, .adapters = t->own ? NULL : x, .stride = n, .dropout = h->dropout};
     enum err_code code = begin(t, job, e);
-    for (int step = 0; !code && step < h->local_steps; step++) {
+    if (!code && h->prox_mu > 0)
+        t->ops->copy(t->b, t->vec[VEC_START], x, (size_t)job->n_members * n * sizeof(float));
+    for (int step = 0; !code && step < h->local_steps && is_anyone_at_work(job, step); step++) {
         code = pack_step(t, job, step, first, e);
         if (code)
             break;

@@ -30,15 +30,18 @@ struct train_hyper {
     float lr;
     float momentum;                            /* SGD; 0: plain */
     float beta1, beta2, epsilon, weight_decay; /* AdamW; its state starts at 0 in every job */
-    float max_grad_norm;                       /* per member; 0: no clipping */
-    float dropout;                             /* of the model, 0 .. <1 */
+    float prox_mu; /* FedProx (Li et al. 2020, eq. 2): gradient += prox_mu (x - adapter_in), before
+                      clipping; 0: none */
+    float max_grad_norm; /* per member; 0: no clipping */
+    float dropout;       /* of the model, 0 .. <1 */
 };
 
 /* One member's part of a job: for each local step its mini-batch. */
 struct train_member {
     uint32_t client;                    /* owner of its random draws */
     const struct sample *const *sample; /* all steps' samples, one after the other */
-    const int *n_per_step;              /* [local_steps], each >= 1 */
+    const int *n_per_step; /* [local_steps], the first >= 1; from the first 0 on the member rests:
+                              its adapter and optimizer slots stay as they are */
 };
 
 struct train_job {
@@ -48,7 +51,7 @@ struct train_job {
     uint64_t seed;           /* dropout masks: differs from round to round */
     const float *adapter_in; /* [trainer_size], host */
     float *adapter_out;      /* [n_members * trainer_size], host, written */
-    double *loss; /* [n_members]: mean over local steps of the mean loss per target token */
+    double *loss; /* [n_members]: mean over its local steps of the mean loss per target token */
 };
 
 /* Planned from the largest job that will come, so that memory is allocated once per run. */

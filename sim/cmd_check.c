@@ -118,8 +118,8 @@ static void print_times(const struct view *v, const struct scenario_group *g, si
 {
     struct closed_time t[N_NET_DIRS];
     char share[N_NET_DIRS][32];
-    size_t batch = (size_t)v->s->federation.batch;
-    struct cost_of_client c = costs_of_client(&v->costs, (size_t)(g - v->s->group), batch);
+    struct split_work work = costs_typical_work(v->s);
+    struct cost_of_client c = costs_of_client(&v->costs, (size_t)(g - v->s->group), &work);
     for (int dir = 0; dir < N_NET_DIRS; dir++) {
         double bytes = (double)v->costs.payload_bytes[dir];
         t[dir] = closed_time(v->plan, class_index, (enum net_dir)dir, bytes, n);
@@ -164,8 +164,8 @@ static void print_group(const struct view *v, const struct scenario_group *g)
     const struct topology_spec *a = &g->access;
     char r[5][32];
     size_t class_index = plan_class_of(v->plan, g->first);
-    struct cost_of_client c =
-        costs_of_client(&v->costs, (size_t)(g - v->s->group), (size_t)v->s->federation.batch);
+    struct split_work work = costs_typical_work(v->s);
+    struct cost_of_client c = costs_of_client(&v->costs, (size_t)(g - v->s->group), &work);
     printf("\ngroup %s: clients %zu..%zu, device %s (%s)\n", g->name, g->first,
            g->first + g->count - 1, g->device.name,
            c.is_out_of_memory ? "out of memory: it will never send a result" : c.time_source);

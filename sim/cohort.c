@@ -168,7 +168,10 @@ static void begin_member(struct cohort *c, uint32_t round, size_t i, double now_
     const struct scenario *s = c->scenario;
     struct member *m = &c->member[i];
     uint32_t client = c->client[i];
-    size_t batch = c->learner ? learner_batch_of(c->learner, client) : (size_t)s->federation.batch;
+    struct split_work work = c->learner ? learner_work_of(c->learner, client) : costs_typical_work(s);
+    bool is_empty = work.batch == 0;
+    if (is_empty)
+        work.batch = 1;
     size_t group = (size_t)(scenario_group_of(s, client) - s->group);
     *m = (struct member){.cohort = c,
                          .i = i,
@@ -176,14 +179,14 @@ static void begin_member(struct cohort *c, uint32_t round, size_t i, double now_
                          .group = group,
                          .class_index = plan_class_of(network_plan(c->network), client),
                          .state = MEMBER_DOWN,
-                         .cost = costs_of_client(c->costs, group, batch ? batch : 1),
+                         .cost = costs_of_client(c->costs, group, &work),
                          .start_s = now_s,
                          .download_end_s = NONE,
                          .train_end_s = NONE,
                          .upload_end_s = NONE,
                          .present_s = NONE,
                          .loss = NONE};
-    if (batch == 0) { /* nothing to train, nothing to send back */
+    if (is_empty) { /* nothing to train, nothing to send back */
         m->cost.seconds = m->fails_at = 0;
         m->fails = !m->cost.is_out_of_memory;
         c->trains[i] = false;

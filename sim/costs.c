@@ -63,16 +63,32 @@ void costs_fini(struct costs *c)
     *c = (struct costs){0};
 }
 
-struct cost_of_client costs_of_client(const struct costs *c, size_t group, size_t batch)
+struct split_work costs_typical_work(const struct scenario *s)
+{
+    size_t mean = s->data.n_train / s->n_clients;
+    if (s->data.n_train == 0)
+        mean = (size_t)s->federation.batch;
+    return split_work_for(mean ? mean : 1, &s->federation.dealing);
+}
+
+struct cost_of_client costs_of_client(const struct costs *c, size_t group,
+                                      const struct split_work *work)
 {
     const struct scenario *s = c->scenario;
-    CHECK(group < s->n_groups && batch >= 1 && batch < c->n_batches);
-    const struct device_step *step = &c->step[group * c->n_batches + batch];
-    struct cost_of_client out = {.seconds = step->seconds * s->federation.local.local_steps,
+    CHECK(group < s->n_groups && work->batch >= 1 && work->batch < c->n_batches);
+    const struct device_step *step = &c->step[group * c->n_batches + work->batch];
+    struct cost_of_client out = {.seconds = step->seconds * (double)work->n_full,
                                  .watts = step->watts,
                                  .idle_watts = s->group[group].device.idle_w,
                                  .time_source = step->time_source,
                                  .is_out_of_memory = step->is_out_of_memory};
+    if (work->n_rests > 0) {
+        const struct device_step *rest = &c->step[group * c->n_batches + work->rest];
+        double rest_s = rest->seconds * (double)work->n_rests, total_s = out.seconds + rest_s;
+        if (total_s > 0)
+            out.watts = (out.seconds * step->watts + rest_s * rest->watts) / total_s;
+        out.seconds = total_s;
+    }
     if (!s->compute.is_profile) {
         out.seconds = s->compute.fixed_s;
         out.time_source = "scenario";

@@ -30,8 +30,13 @@ struct costs {
 void costs_init(struct costs *c, const struct scenario *s, const struct t5_config *own);
 void costs_fini(struct costs *c);
 
-/* local_steps mini-batches of batch samples on the devices of a group (its index); 1 <= batch <= the scenario's. */
-struct cost_of_client costs_of_client(const struct costs *c, size_t group, size_t batch);
+/* A client's mini-batches on the devices of a group (its index); 1 <= work->batch <= the scenario's. Seconds
+ * and joules of full and of smaller mini-batches add up. */
+struct cost_of_client costs_of_client(const struct costs *c, size_t group,
+                                      const struct split_work *work);
+/* What a client does in a round as far as the scenario alone says it: with local_epochs, one that holds
+ * the mean of data.samples (one mini-batch per epoch where the file decides). */
+struct split_work costs_typical_work(const struct scenario *s);
 
 /* A participant of that group as the accounting takes it. */
 struct account_part costs_part(const struct costs *c, size_t group, double train_s);

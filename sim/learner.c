@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "models/backend.h"
 #include "models/lora_mean.h"
@@ -11,11 +10,9 @@
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
 #include "sim/base/wall.h"
-#include "sim/pick.h"
+#include "sim/learner_plan.h"
 
-#define MAX_PLANNED 2e6 /* participations looked at to plan memory; runs of more take the upper bound */
 
-enum { MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of the adapter */
 
 /* One chunk of the cohort: a job of the training lane. */
 struct chunk {
@@ -49,6 +46,7 @@ struct learner {
     struct tokens *tokens;
     struct dataset *train, *heldout;
     struct split split;
+    size_t most_steps; /* of a client in a round */
     struct trainer *trainer;
     struct evaluator *evaluator;
     struct server_state server;
@@ -59,7 +57,7 @@ struct learner {
     struct train_member *member; /* by trainee */
     const struct sample **sample; /* [n_per_round * steps * batch] */
     int *n_per_step;       /* [n_per_round * steps] */
-    uint32_t *index;       /* scratch of split_batch */
+    uint32_t *index;       /* scratch of split_deal */
     const float **arrived;
     double *weight;
     uint32_t *client;      /* by trainee */
@@ -67,16 +65,10 @@ struct learner {
     uint64_t job_seed;
     size_t n_chunks, max_chunks;
     struct chunk *chunk;
-    struct evaluation evaluation[MAX_EVALUATIONS];
+    struct evaluation evaluation[LEARNER_MAX_EVALUATIONS];
     double train_wall_s, evaluate_wall_s, tokens_trained;
     struct arena arena;
 };
-
-static size_t chunk_size(const struct learner_spec *s)
-{
-    size_t n = s->chunk > 0 ? (size_t)s->chunk : s->n_per_round;
-    return n < s->n_per_round ? n : s->n_per_round;
-}
 
 /* --- opening --- */
 
@@ -99,10 +91,16 @@ static enum err_code open_data(struct learner *l, struct err *e)
     if (code)
         return err_in(e, code, "%s", s->data.source);
     /* No mini-batch is larger than the largest client: plan for that. */
-    size_t batch = 1;
+    size_t most = 1;
     for (size_t c = 0; c < s->n_clients; c++)
-        batch = learner_batch_of(l, c) > batch ? learner_batch_of(l, c) : batch;
-    l->spec.batch = (int)batch;
+        most = split_size(&l->split, c) > most ? split_size(&l->split, c) : most;
+    if (most < l->spec.dealing.batch)
+        l->spec.dealing.batch = most;
+    l->most_steps = split_most_steps(&l->split, &s->dealing);
+    if (l->most_steps > INT32_MAX)
+        return err_set(e, ERR_LIMIT, "%zu local steps of one client: expected at most %d",
+                       l->most_steps, INT32_MAX);
+    l->spec.hyper.local_steps = (int)l->most_steps;
     return OK;
 }
 
@@ -117,79 +115,10 @@ static enum err_code check_ids(const struct learner *l, struct err *e)
     return OK;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Tokens of every step of a round, over the whole cohort. */
-static void count_rows(struct learner *l, uint32_t round, size_t n, const uint32_t *client, size_t *in,
-                       size_t *out)
-{
-    size_t steps = (size_t)l->spec.hyper.local_steps, batch = (size_t)l->spec.batch;
-    memset(in, 0, steps * sizeof(in[0]));
-    memset(out, 0, steps * sizeof(out[0]));
-    for (size_t i = 0; i < n; i++) {
-        size_t m = split_batch(&l->split, l->spec.seed, client[i], round, steps, batch, l->index);
-        for (size_t j = 0; j < steps * m; j++) {
-            in[j / m] += (size_t)l->train->sample[l->index[j]].n_input;
-            out[j / m] += (size_t)l->train->sample[l->index[j]].n_target;
-        }
-    }
-}
-
-/* The largest step of any round: selection and mini-batches are functions of the seed, so memory is planned for
- * what will really come. A chunk of a cohort is never larger than the cohort. */
-static void plan_largest_step(struct learner *l, struct train_limits *t)
-{
-    const struct learner_spec *s = &l->spec;
-    size_t k = s->n_per_round, steps = (size_t)s->hyper.local_steps;
-    if ((double)s->n_rounds * (double)k > MAX_PLANNED)
-        return;
-    struct arena scratch = {0};
-    uint32_t *client = ARENA_NEW(&scratch, uint32_t, k);
-    uint64_t *is_taken = ARENA_NEW(&scratch, uint64_t, pick_scratch_words(s->n_clients));
-    size_t *in = ARENA_NEW(&scratch, size_t, steps), *out = ARENA_NEW(&scratch, size_t, steps);
-    size_t most_in = 1, most_out = 1;
-    for (size_t round = 1; round <= s->n_rounds; round++) {
-        pick_cohort(s->seed, (uint32_t)round, s->n_clients, k, client, is_taken);
-        count_rows(l, (uint32_t)round, k, client, in, out);
-        for (size_t i = 0; i < steps; i++) {
-            most_in = larger(most_in, in[i]);
-            most_out = larger(most_out, out[i]);
-        }
-    }
-    arena_free(&scratch);
-    size_t seqs = (size_t)t->max_members * (size_t)t->max_batch;
-    if (most_in < seqs * (size_t)t->max_input)
-        t->max_input_rows = most_in;
-    if (most_out < seqs * (size_t)t->max_target)
-        t->max_target_rows = most_out;
-}
-
-/* The largest samples, and with them the largest pass. */
-static void plan_rows(struct learner *l, const struct data_spec *d, struct train_limits *t)
-{
-    t->max_members = (int)chunk_size(&l->spec);
-    t->max_batch = l->spec.batch;
-    t->max_input = t->max_target = 1;
-    size_t longest_in = 1, longest_out = 1;
-    for (size_t i = 0; i < l->train->n; i++) {
-        const struct sample *s = &l->train->sample[i];
-        longest_in = larger(longest_in, (size_t)s->n_input);
-        longest_out = larger(longest_out, (size_t)s->n_target);
-    }
-    CHECK(longest_in <= (size_t)d->max_input && longest_out <= (size_t)d->max_target);
-    t->max_input = (int)longest_in;
-    t->max_target = (int)longest_out;
-    if (!l->spec.is_full) /* there a pass is one client's */
-        plan_largest_step(l, t);
-}
-
 static enum err_code open_buffers(struct learner *l, struct err *e)
 {
     const struct learner_spec *s = &l->spec;
-    size_t k = s->n_per_round, steps = (size_t)s->hyper.local_steps, batch = (size_t)s->batch;
+    size_t k = s->n_per_round, steps = l->most_steps, batch = s->dealing.batch;
     size_t size = l->size, bytes, slots;
     if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots) ||
         !size_mul(slots, sizeof(l->sample[0]), &slots))
@@ -213,9 +142,9 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     l->arrived = ARENA_NEW(&l->arena, const float *, k);
     l->weight = ARENA_NEW(&l->arena, double, k);
     l->client = ARENA_NEW(&l->arena, uint32_t, k);
-    l->max_chunks = (k + chunk_size(s) - 1) / chunk_size(s);
+    l->max_chunks = (k + learner_chunk(s) - 1) / learner_chunk(s);
     l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
-    for (int i = 0; !code && i < MAX_EVALUATIONS && s->eval_samples; i++) {
+    for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && s->eval_samples; i++) {
         code = mem_big(&p, size * sizeof(float), "an adapter to be evaluated", e);
         l->evaluation[i].adapter = code ? NULL : p;
     }
@@ -225,8 +154,7 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
 static enum err_code open_engines(struct learner *l, struct err *e)
 {
     const struct learner_spec *s = &l->spec;
-    struct train_limits limits = {0};
-    plan_rows(l, &s->data, &limits);
+    struct train_limits limits = learner_limits(s, l->train, &l->split, l->most_steps);
     enum err_code code = trainer_open(&l->trainer, l->model, s->is_full ? NULL : &s->lora, &limits,
                                       s->n_workers, e);
     if (code || !s->eval_samples)
@@ -265,32 +193,6 @@ static enum err_code begin_weights(struct learner *l, struct err *e)
     return OK;
 }
 
-/* Sets of weights that a full run holds, in float32 values per weight: the model, the trainer's with
- * gradients and optimizer slots, the server's (in double), each client's result, evaluations. */
-static double values_per_weight(const struct learner_spec *s)
-{
-    bool is_adamw = s->hyper.optimizer == LOCAL_ADAMW;
-    int slots = is_adamw ? 2 : s->hyper.momentum > 0;
-    int doubles = 2 + server_opt_has_m(s->server.opt) + server_opt_has_v(s->server.opt);
-    int evaluation = s->eval_samples ? 1 + MAX_EVALUATIONS : 0;
-    return 1 + 2 + slots + 2 * doubles + 1 + (double)s->n_per_round + evaluation;
-}
-
-/* Full fine-tuning is refused before it starts when its weights alone are more than the machine has. */
-static enum err_code check_memory(const struct learner *l, struct err *e)
-{
-    if (!l->spec.is_full)
-        return OK;
-    double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
-    double needs = values_per_weight(&l->spec) * sizeof(float) * (double)l->size;
-    if (has <= 0 || needs <= has)
-        return OK;
-    return err_set(e, ERR_MEMORY,
-                   "full fine-tuning of %s: %zu clients a round need %.1f GiB of weights and optimizer "
-                   "states, this machine has %.1f GiB",
-                   l->spec.weights, l->spec.n_per_round, needs / 0x1p30, has / 0x1p30);
-}
-
 enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
                            struct err *e)
 {
@@ -309,7 +211,7 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
         lora_layout_init(&l->layout, t5_config_of(l->model), &spec->lora);
     l->size = spec->is_full ? t5_n_flat(l->model) : l->layout.size;
     if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
-        (code = check_memory(l, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
+        (code = learner_check_memory(&l->spec, l->size, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
         (code = begin_weights(l, e)))
         goto done;
     server_state_init_f32(&l->server, &spec->server, l->size, l->adapter);
@@ -324,7 +226,7 @@ void learner_close(struct learner *l)
 {
     if (!l)
         return;
-    for (int i = 0; i < MAX_EVALUATIONS; i++)
+    for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++)
         arena_free(&l->evaluation[i].arena);
     server_state_fini(&l->server);
     evaluator_close(l->evaluator);
@@ -338,7 +240,7 @@ void learner_close(struct learner *l)
     mem_free(l->adapter_out);
     mem_free(l->sample);
     mem_free(l->adapter);
-    for (int i = 0; i < MAX_EVALUATIONS; i++)
+    for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++)
         mem_free(l->evaluation[i].adapter);
     arena_free(&l->arena);
     mem_free(l);
@@ -375,9 +277,9 @@ void learner_trained(const struct learner *l, float *out)
     server_state_get_f32(&l->server, out);
 }
 
-size_t learner_batch_of(const struct learner *l, size_t client)
+struct split_work learner_work_of(const struct learner *l, size_t client)
 {
-    return split_batch_size(&l->split, client, (size_t)l->spec.batch);
+    return split_work_of(&l->split, client, &l->spec.dealing);
 }
 
 double learner_train_wall_s(const struct learner *l)
@@ -421,17 +323,15 @@ static void train_chunk(void *arg)
 /* The mini-batches of one client, as the split deals them in this round. */
 static void fill_member(struct learner *l, uint32_t round, uint32_t client)
 {
-    size_t t = l->n_trainees++;
-    size_t steps = (size_t)l->spec.hyper.local_steps, batch = (size_t)l->spec.batch;
-    size_t m = split_batch(&l->split, l->spec.seed, client, round, steps, batch, l->index);
-    const struct sample **to = l->sample + t * steps * batch;
-    for (size_t i = 0; i < steps * m; i++) {
+    size_t t = l->n_trainees++, steps = l->most_steps;
+    const struct sample **to = l->sample + t * steps * l->spec.dealing.batch;
+    int *n_per_step = l->n_per_step + t * steps;
+    size_t n = split_deal(&l->split, &l->spec.dealing, l->spec.seed, client, round, steps, l->index,
+                          n_per_step);
+    for (size_t i = 0; i < n; i++) {
         to[i] = &l->train->sample[l->index[i]];
         l->tokens_trained += to[i]->n_input + to[i]->n_target;
     }
-    int *n_per_step = l->n_per_step + t * steps;
-    for (size_t i = 0; i < steps; i++)
-        n_per_step[i] = (int)m;
     l->client[t] = client;
     l->member[t] = (struct train_member){.client = client, .sample = to, .n_per_step = n_per_step};
 }
@@ -448,7 +348,7 @@ void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *
     }
     server_state_get_f32(&l->server, l->adapter);
     l->job_seed = rng_u64(l->spec.seed, RNG_ROUND, round, 0);
-    size_t size = chunk_size(&l->spec);
+    size_t size = learner_chunk(&l->spec);
     for (size_t first = 0; first < l->n_trainees; first += size) {
         size_t left = l->n_trainees - first;
         struct chunk *c = &l->chunk[l->n_chunks++];
@@ -462,7 +362,7 @@ enum err_code learner_join(struct learner *l, size_t i, double *loss, struct err
 {
     CHECK(l->trainee[i] >= 0);
     size_t t = (size_t)l->trainee[i];
-    struct chunk *c = &l->chunk[t / chunk_size(&l->spec)];
+    struct chunk *c = &l->chunk[t / learner_chunk(&l->spec)];
     enum err_code code = pool_wait(l->pool, &c->job, e);
     if (code)
         return code;
@@ -525,7 +425,7 @@ static void evaluate(void *arg)
 
 enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
 {
-    for (int i = 0; i < MAX_EVALUATIONS; i++) {
+    for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++) {
         struct evaluation *v = &l->evaluation[i];
         if (v->is_taken)
             continue;
@@ -538,7 +438,7 @@ enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
         *ticket = i;
         return OK;
     }
-    return err_set(e, ERR_INTERNAL, "more than %d evaluations under way", MAX_EVALUATIONS);
+    return err_set(e, ERR_INTERNAL, "more than %d evaluations under way", LEARNER_MAX_EVALUATIONS);
 }
 
 bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,

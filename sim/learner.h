@@ -22,6 +22,8 @@
 
 enum { LEARNER_LANE_TRAIN, LEARNER_LANE_EVALUATE, LEARNER_LANES };
 
+enum { LEARNER_MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of the adapter */
+
 struct learner_spec {
     const char *weights;     /* folder or builtin:tiny */
     const char *backend;     /* "cpu" */
@@ -34,7 +36,7 @@ struct learner_spec {
     struct server_hyper server;
     uint64_t seed;
     size_t n_clients, n_per_round, n_rounds;
-    int batch;
+    struct split_dealing dealing; /* what a client uses in a round; hyper.local_steps follows from it */
     int chunk;               /* clients per pass; 0: the whole cohort */
     int n_workers;           /* threads of a pass */
     size_t eval_samples;     /* 0: no evaluation */
@@ -58,8 +60,8 @@ const struct t5_config *learner_config(const struct learner *l);
 const struct t5 *learner_model(const struct learner *l); /* as it was opened */
 /* The server's adapter (is_full: weights, as they lie in the model) as it is now, as clients would get it. out [learner_adapter_size]. Between rounds. */
 void learner_trained(const struct learner *l, float *out);
-/* Samples in the mini-batch of a client. */
-size_t learner_batch_of(const struct learner *l, size_t client);
+/* The mini-batches of a client in a round. */
+struct split_work learner_work_of(const struct learner *l, size_t client);
 
 /* Submits the training of n clients (ascending). trains[i] false: this one is known not to return a result and
  * is left out. */

@@ -76,7 +76,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .n_clients = s->n_clients,
                                 .n_per_round = s->federation.clients_per_round,
                                 .n_rounds = s->federation.rounds,
-                                .batch = s->federation.batch,
+                                .dealing = s->federation.dealing,
                                 .chunk = (int)s->compute.chunk,
                                 .n_workers = r->perf.n_workers,
                                 .eval_samples = s->evaluate.every ? s->evaluate.samples : 0,

@@ -46,12 +46,14 @@
 #define SCENARIO_MAX_EPSILON 1.0
 #define SCENARIO_MAX_WEIGHT_DECAY 1.0
 #define SCENARIO_MAX_GRAD_NORM 1e6
+#define SCENARIO_MAX_PROX_MU 1e3
 #define SCENARIO_MAX_CARBON_G_PER_KWH 1e4
 enum {
     SCENARIO_MAX_NAME = 64, /* letters of the scenario's and of a group's name */
     SCENARIO_MAX_GROUPS = 256,
     SCENARIO_MAX_ROUNDS = 1000000,
     SCENARIO_MAX_LOCAL_STEPS = 10000,
+    SCENARIO_MAX_LOCAL_EPOCHS = 1000,
     SCENARIO_MAX_BATCH = 4096,
     SCENARIO_MAX_TOKENS = 8192, /* max_input, max_target */
     SCENARIO_MAX_SAMPLES = 10000000,
@@ -101,8 +103,9 @@ struct scenario_federation {
                             for   nothing; INFINITY: none */
     double failure_rate; /* probability that a selected client fails while it trains, 0 .. 1 */
     int batch;           /* samples per local step and client, at most */
+    struct split_dealing dealing; /* batch, and local_steps or local_epochs */
     struct train_hyper
-        local; /* local_steps, optimizer, lr (client_lr), ..., dropout = model.dropout */
+        local; /* local_steps (0 with local_epochs), optimizer, lr (client_lr), ..., dropout = model.dropout */
     struct server_hyper server;
     enum scenario_payload payload;
     double payload_bytes[N_NET_DIRS]; /* SCENARIO_PAYLOAD_GIVEN; whole bytes, >= 1 */

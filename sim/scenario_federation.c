@@ -40,7 +40,7 @@ static enum err_code parse_client(struct json federation, struct train_hyper *h,
     static const char *const names[] = {"sgd", "adamw"};
     const size_t sgd = 0;
     const double none = 0;
-    double momentum = 0, norm = 0;
+    double momentum = 0, norm = 0, mu = 0;
     size_t which = 0;
     struct json o;
     enum err_code code = json_object_opt(federation, "client", &o, e);
@@ -52,8 +52,11 @@ static enum err_code parse_client(struct json federation, struct train_hyper *h,
     if (!code && h->optimizer == LOCAL_ADAMW)
         code = parse_adamw(o, h, e);
     if (!code)
+        code = json_double(o, "prox_mu", 0, SCENARIO_MAX_PROX_MU, &none, &mu, e);
+    if (!code)
         code = json_double(o, "max_grad_norm", 0, SCENARIO_MAX_GRAD_NORM, &none, &norm, e);
     h->momentum = (float)momentum;
+    h->prox_mu = (float)mu;
     h->max_grad_norm = (float)norm;
     return code ? code : json_finish(o, e);
 }
@@ -119,22 +122,44 @@ static enum err_code parse_rounds(struct json o, struct scenario *s, struct err 
     return code;
 }
 
-enum err_code scenario_parse_federation(struct json root, struct scenario *s, struct err *e)
+/* How much of its data a client uses: local_steps mini-batches, or all of it local_epochs times. */
+static enum err_code parse_dealing(struct json o, struct scenario *s, struct err *e)
 {
     struct scenario_federation *f = &s->federation;
     const int64_t default_steps = DEFAULT_LOCAL_STEPS, default_batch = DEFAULT_BATCH;
+    int64_t steps = 0, epochs = 0, batch = 0;
+    bool has_epochs = json_has(o, "local_epochs");
+    if (has_epochs && json_has(o, "local_steps"))
+        return json_fail(o, "local_epochs", e, "expected no such key beside local_steps");
+    if (has_epochs && s->model.train == SCENARIO_NONE)
+        return json_fail(o, "local_epochs", e,
+                         "expected local_steps with model.train none, where "
+                         "there are no samples to count");
+    enum err_code code =
+        has_epochs
+            ? json_int(o, "local_epochs", 1, SCENARIO_MAX_LOCAL_EPOCHS, NULL, &epochs, e)
+            : json_int(o, "local_steps", 1, SCENARIO_MAX_LOCAL_STEPS, &default_steps, &steps, e);
+    if (!code)
+        code = json_int(o, "batch", 1, SCENARIO_MAX_BATCH, &default_batch, &batch, e);
+    f->batch = (int)batch;
+    f->local.local_steps = (int)steps;
+    f->dealing = (struct split_dealing){
+        .n_steps = (size_t)steps, .n_epochs = (size_t)epochs, .batch = (size_t)batch};
+    return code;
+}
+
+enum err_code scenario_parse_federation(struct json root, struct scenario *s, struct err *e)
+{
+    struct scenario_federation *f = &s->federation;
     const double default_lr = DEFAULT_CLIENT_LR;
     const bool is_full = s->model.train == SCENARIO_FULL;
-    int64_t steps = 0, batch = 0;
     double lr = 0;
     struct json o;
     enum err_code code = json_object_opt(root, "federation", &o, e);
     if (!code)
         code = parse_rounds(o, s, e);
     if (!code)
-        code = json_int(o, "local_steps", 1, SCENARIO_MAX_LOCAL_STEPS, &default_steps, &steps, e);
-    if (!code)
-        code = json_int(o, "batch", 1, SCENARIO_MAX_BATCH, &default_batch, &batch, e);
+        code = parse_dealing(o, s, e);
     if (!code)
         code = json_double(o, "client_lr", SCENARIO_MIN_LR, SCENARIO_MAX_LR, &default_lr, &lr, e);
     if (!code)
@@ -146,8 +171,6 @@ enum err_code scenario_parse_federation(struct json root, struct scenario *s, st
                          "expected average \"factors\" with model.train full, got \"products\"");
     if (!code)
         code = parse_payload(o, is_full, f, e);
-    f->batch = (int)batch;
-    f->local.local_steps = (int)steps;
     f->local.lr = (float)lr;
     f->local.dropout = s->model.dropout;
     return code ? code : json_finish(o, e);

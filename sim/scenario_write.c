@@ -115,6 +115,7 @@ static void write_client(const struct train_hyper *h, struct json_out *o)
         write_float(o, "epsilon", h->epsilon);
         write_float(o, "weight_decay", h->weight_decay);
     }
+    write_float(o, "prox_mu", h->prox_mu);
     write_float(o, "max_grad_norm", h->max_grad_norm);
     json_out_end(o, '}');
 }
@@ -127,7 +128,10 @@ static void write_federation(const struct scenario_federation *f, struct json_ou
     if (isfinite(f->deadline_s))
         write_quantity(o, "deadline", f->deadline_s, "s");
     json_out_double(o, "failure_rate", f->failure_rate);
-    json_out_int(o, "local_steps", f->local.local_steps);
+    if (f->dealing.n_epochs > 0)
+        json_out_int(o, "local_epochs", (int64_t)f->dealing.n_epochs);
+    else
+        json_out_int(o, "local_steps", f->local.local_steps);
     json_out_int(o, "batch", f->batch);
     write_float(o, "client_lr", f->local.lr);
     write_client(&f->local, o);

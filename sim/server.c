@@ -226,8 +226,8 @@ static enum err_code put_client(struct server *s, const struct member *m, double
         .status = cohort_status(m),
         .accounting = sc->energy.accounting->name};
     if (s->p.learner) {
-        size_t batch = learner_batch_of(s->p.learner, m->client);
-        c.samples = isnan(m->loss) ? 0 : (int64_t)batch * sc->federation.local.local_steps;
+        struct split_work work = learner_work_of(s->p.learner, m->client);
+        c.samples = isnan(m->loss) ? 0 : (int64_t)split_work_samples(&work);
     }
     r->bytes_down += c.bytes_down;
     r->bytes_up += c.bytes_up;

@@ -409,6 +409,54 @@ static void every_sample_is_used_equally_often_over_many_rounds(void)
     split_fini(&s);
 }
 
+static void an_epoch_deals_every_sample_once_and_the_rest_in_a_smaller_mini_batch(void)
+{
+    struct split s = make(SPLIT_IID, 1, 2, 21, 0, 0, 1); /* 11 and 10 samples */
+    const struct split_dealing d = {.n_epochs = 3, .batch = 4};
+    struct split_work w = split_work_of(&s, 0, &d);
+    size_t n = split_size(&s, 0);
+    CHECK_INT(n, 11);
+    CHECK_INT(w.n_full, 6);
+    CHECK_INT(w.rest, 3);
+    CHECK_INT(split_work_steps(&w), 9);
+    CHECK_INT(split_work_samples(&w), 33);
+    CHECK_INT(split_most_steps(&s, &d), 9);
+    uint32_t sample[36], again[36];
+    int n_per_step[10];
+    n_per_step[9] = 7;
+    CHECK_INT(split_deal(&s, &d, 1, 0, 5, 10, sample, n_per_step), 33);
+    for (int i = 0; i < 10; i++)
+        CHECK_INT(n_per_step[i], i == 9 ? 0 : i % 3 == 2 ? 3 : 4);
+    for (size_t epoch = 0; epoch < 3; epoch++) {
+        int n_seen[21] = {0};
+        for (size_t i = 0; i < n; i++)
+            n_seen[sample[epoch * n + i]]++;
+        for (size_t i = 0; i < n; i++)
+            CHECK_INT(n_seen[s.sample[s.start[0] + i]], 1);
+    }
+    CHECK_TRUE(memcmp(sample, sample + n, n * sizeof(*sample)) != 0); /* another order each time */
+    split_deal(&s, &d, 1, 0, 6, 10, again, n_per_step);
+    CHECK_TRUE(memcmp(sample, again, n * sizeof(*sample)) != 0);
+    split_deal(&s, &d, 1, 0, 5, 10, again, n_per_step);
+    CHECK_TRUE(memcmp(sample, again, 33 * sizeof(*sample)) == 0);
+    split_fini(&s);
+}
+
+static void steps_are_dealt_as_split_batch_deals_them(void)
+{
+    struct split s = make(SPLIT_IID, 1, 2, 21, 0, 0, 1);
+    const struct split_dealing d = {.n_steps = 4, .batch = 5};
+    uint32_t got[20], want[20];
+    int n_per_step[4];
+    CHECK_INT(split_most_steps(&s, &d), 4);
+    CHECK_INT(split_deal(&s, &d, 3, 1, 7, 4, got, n_per_step), 20);
+    CHECK_INT(split_batch(&s, 3, 1, 7, 4, 5, want), 5);
+    CHECK_TRUE(memcmp(got, want, sizeof(got)) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK_INT(n_per_step[i], 5);
+    split_fini(&s);
+}
+
 /* --- the scenario's "split" --- */
 
 static enum err_code parse(const char *text, struct split_spec *spec, struct err *e)
@@ -457,6 +505,8 @@ int main(void)
     CASE(no_sample_comes_twice_before_the_permutation_is_used_up);
     CASE(batches_depend_on_seed_client_and_round_alone);
     CASE(every_sample_is_used_equally_often_over_many_rounds);
+    CASE(an_epoch_deals_every_sample_once_and_the_rest_in_a_smaller_mini_batch);
+    CASE(steps_are_dealt_as_split_batch_deals_them);
     CASE(the_scenario_names_the_kind_and_alpha);
     return test_end();
 }

@@ -340,6 +340,71 @@ static void momentum_repeats_the_first_step(void)
     bench_fini(&b);
 }
 
+/* Two steps with the same mini-batch: x1 = x0 - lr g(x0), x2 = x1 - lr (g(x1) + mu (x1 - x0)), so
+ * the proximal term moves x2 by lr^2 mu g(x0) = -lr mu (x1 - x0). */
+static void the_proximal_term_pulls_back_to_the_start(void)
+{
+    const double lr = 0.1, mu = 3;
+    struct bench b;
+    struct lora_spec dry = spec;
+    dry.dropout = 0;
+    bench_init(&b, &dry);
+    float *one = ARENA_NEW(&b.a, float, N_CLIENTS *b.n),
+          *two = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
+    b.job.hyper = (struct train_hyper){.local_steps = 1, .lr = (float)lr, .prox_mu = (float)mu};
+    run(&b, &dry, 2);
+    memcpy(one, b.job.adapter_out, N_CLIENTS * b.n * sizeof(*one));
+    b.job.hyper.prox_mu = 0;
+    run(&b, &dry, 2); /* in the first step the term is 0 */
+    CHECK_TRUE(memcmp(one, b.job.adapter_out, N_CLIENTS * b.n * sizeof(*one)) == 0);
+    b.job.hyper.local_steps = 2;
+    run(&b, &dry, 2);
+    memcpy(two, b.job.adapter_out, N_CLIENTS * b.n * sizeof(*two));
+    b.job.hyper.prox_mu = (float)mu;
+    run(&b, &dry, 2);
+    double off = 0, moved = 0;
+    for (size_t i = 0; i < N_CLIENTS * b.n; i++) {
+        double want = -lr * mu * ((double)one[i] - (double)b.job.adapter_in[i % b.n]);
+        off += pow((double)b.job.adapter_out[i] - (double)two[i] - want, 2);
+        moved += want * want;
+    }
+    CHECK_TRUE(moved > 0 && sqrt(off) <= 1e-4 * sqrt(moved));
+    bench_fini(&b);
+}
+
+/* A member with one mini-batch beside others with two, AdamW: as if the job had one step. */
+static void a_member_that_has_done_its_steps_rests(void)
+{
+    struct bench b;
+    struct lora_spec dry = spec;
+    dry.dropout = 0;
+    bench_init(&b, &dry);
+    b.job.hyper = (struct train_hyper){.local_steps = 2,
+                                       .optimizer = LOCAL_ADAMW,
+                                       .lr = 0.01f,
+                                       .beta1 = 0.9f,
+                                       .beta2 = 0.99f,
+                                       .epsilon = 1e-8f};
+    run(&b, &dry, 2);
+    float *two = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
+    memcpy(two, b.job.adapter_out, N_CLIENTS * b.n * sizeof(*two));
+    b.n_per_step[3][1] = b.n_per_step[4][1] = b.n_per_step[9][1] = 0;
+    run(&b, &dry, 2);
+    double loss = b.job.loss[3];
+    for (size_t c = 0; c < N_CLIENTS; c++) {
+        bool rests = c == 3 || c == 4 || c == 9;
+        const float *x = b.job.adapter_out + c * b.n;
+        double error = change_error(x, two + c * b.n, b.job.adapter_in, b.n);
+        CHECK_TRUE(rests ? error > 1e-2 : error <= 1e-4);
+    }
+    memcpy(two, b.job.adapter_out, N_CLIENTS * b.n * sizeof(*two));
+    b.job.hyper.local_steps = 1;
+    run(&b, &dry, 2);
+    CHECK_TRUE(memcmp(two + 3 * b.n, b.job.adapter_out + 3 * b.n, 2 * b.n * sizeof(*two)) == 0);
+    CHECK_NEAR(b.job.loss[3], loss, 0);
+    bench_fini(&b);
+}
+
 static void the_loss_of_untrained_weights_is_near_the_logarithm_of_the_vocabulary_or_more(void)
 {
     struct bench b;
@@ -387,6 +452,8 @@ int main(void)
     CASE(gradients_agree_with_finite_differences);
     CASE(local_optimizers_do_their_steps);
     CASE(momentum_repeats_the_first_step);
+    CASE(the_proximal_term_pulls_back_to_the_start);
+    CASE(a_member_that_has_done_its_steps_rests);
     CASE(the_loss_of_untrained_weights_is_near_the_logarithm_of_the_vocabulary_or_more);
     CASE(a_job_or_plan_that_is_too_large_is_refused);
     return test_end();

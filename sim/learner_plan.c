@@ -1,0 +1,123 @@
+#include "sim/learner_plan.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "sim/base/check.h"
+#include "sim/base/mem.h"
+#include "sim/pick.h"
+
+#define MAX_PLANNED 2e6 /* participations looked at; runs of more take the upper bound */
+
+size_t learner_chunk(const struct learner_spec *s)
+{
+    size_t n = s->chunk > 0 ? (size_t)s->chunk : s->n_per_round;
+    return n < s->n_per_round ? n : s->n_per_round;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* What is looked through, and room to look. */
+struct survey {
+    const struct learner_spec *s;
+    const struct dataset *train;
+    const struct split *split;
+    size_t steps;
+    uint32_t *sample; /* [steps * batch] */
+    int *n_per_step;  /* [steps] */
+    size_t *in, *out; /* [steps] tokens over the whole cohort */
+};
+
+static void count_rows(const struct survey *v, uint32_t round, size_t n, const uint32_t *client)
+{
+    memset(v->in, 0, v->steps * sizeof(v->in[0]));
+    memset(v->out, 0, v->steps * sizeof(v->out[0]));
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *at = v->sample;
+        split_deal(v->split, &v->s->dealing, v->s->seed, client[i], round, v->steps, v->sample,
+                   v->n_per_step);
+        for (size_t step = 0; step < v->steps; step++) {
+            for (int j = 0; j < v->n_per_step[step]; j++, at++) {
+                v->in[step] += (size_t)v->train->sample[*at].n_input;
+                v->out[step] += (size_t)v->train->sample[*at].n_target;
+            }
+        }
+    }
+}
+
+/* The largest step of any round. A chunk of a cohort is never larger than the cohort. */
+static void plan_largest_step(struct survey *v, struct train_limits *t)
+{
+    const struct learner_spec *s = v->s;
+    size_t k = s->n_per_round;
+    if ((double)s->n_rounds * (double)k > MAX_PLANNED)
+        return;
+    struct arena scratch = {0};
+    uint32_t *client = ARENA_NEW(&scratch, uint32_t, k);
+    uint64_t *is_taken = ARENA_NEW(&scratch, uint64_t, pick_scratch_words(s->n_clients));
+    v->in = ARENA_NEW(&scratch, size_t, v->steps);
+    v->out = ARENA_NEW(&scratch, size_t, v->steps);
+    v->n_per_step = ARENA_NEW(&scratch, int, v->steps);
+    v->sample = ARENA_NEW(&scratch, uint32_t, v->steps * s->dealing.batch);
+    size_t most_in = 1, most_out = 1;
+    for (size_t round = 1; round <= s->n_rounds; round++) {
+        pick_cohort(s->seed, (uint32_t)round, s->n_clients, k, client, is_taken);
+        count_rows(v, (uint32_t)round, k, client);
+        for (size_t i = 0; i < v->steps; i++) {
+            most_in = larger(most_in, v->in[i]);
+            most_out = larger(most_out, v->out[i]);
+        }
+    }
+    arena_free(&scratch);
+    size_t seqs = (size_t)t->max_members * (size_t)t->max_batch;
+    if (most_in < seqs * (size_t)t->max_input)
+        t->max_input_rows = most_in;
+    if (most_out < seqs * (size_t)t->max_target)
+        t->max_target_rows = most_out;
+}
+
+struct train_limits learner_limits(const struct learner_spec *s, const struct dataset *train,
+                                   const struct split *split, size_t most_steps)
+{
+    struct train_limits t = {.max_members = (int)learner_chunk(s),
+                             .max_batch = (int)s->dealing.batch};
+    struct survey v = {.s = s, .train = train, .split = split, .steps = most_steps};
+    size_t longest_in = 1, longest_out = 1;
+    for (size_t i = 0; i < train->n; i++) {
+        longest_in = larger(longest_in, (size_t)train->sample[i].n_input);
+        longest_out = larger(longest_out, (size_t)train->sample[i].n_target);
+    }
+    CHECK(longest_in <= (size_t)s->data.max_input && longest_out <= (size_t)s->data.max_target);
+    t.max_input = (int)longest_in;
+    t.max_target = (int)longest_out;
+    if (!s->is_full) /* there a pass is one client's */
+        plan_largest_step(&v, &t);
+    return t;
+}
+
+/* Sets of weights that a full run holds, in float32 values per weight: the model, the trainer's
+ * with gradients, slots and start, the server's (in double), each client's result, evaluations. */
+static double values_per_weight(const struct learner_spec *s)
+{
+    bool is_adamw = s->hyper.optimizer == LOCAL_ADAMW;
+    int slots = (is_adamw ? 2 : s->hyper.momentum > 0) + (s->hyper.prox_mu > 0 ? 2 : 0);
+    int doubles = 2 + server_opt_has_m(s->server.opt) + server_opt_has_v(s->server.opt);
+    int evaluation = s->eval_samples ? 1 + LEARNER_MAX_EVALUATIONS : 0;
+    return 1 + 2 + slots + 2 * doubles + 1 + (double)s->n_per_round + evaluation;
+}
+
+enum err_code learner_check_memory(const struct learner_spec *s, size_t n_weights, struct err *e)
+{
+    double has = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
+    double needs = values_per_weight(s) * sizeof(float) * (double)n_weights;
+    if (!s->is_full || has <= 0 || needs <= has)
+        return OK;
+    return err_set(e, ERR_MEMORY,
+                   "full fine-tuning of %s: %zu clients a round need %.1f GiB of weights and "
+                   "optimizer states, "
+                   "this machine has %.1f GiB",
+                   s->weights, s->n_per_round, needs / 0x1p30, has / 0x1p30);
+}

@@ -1,0 +1,21 @@
+/* sim/learner_plan.h: how large a learner's jobs will be, known before the first: for learner.c.
+ *
+ * Selection and mini-batches are functions of the seed, so memory is planned for what will really
+ * come and allocated once. */
+#ifndef SIM_LEARNER_PLAN_H
+#define SIM_LEARNER_PLAN_H
+
+#include "sim/learner.h"
+
+/* Clients of one training job: the chunk asked for, or the whole cohort. */
+size_t learner_chunk(const struct learner_spec *s);
+
+/* The largest training pass. most_steps: of a client in a round. */
+struct train_limits learner_limits(const struct learner_spec *s, const struct dataset *train,
+                                   const struct split *split, size_t most_steps);
+
+/* Full fine-tuning of n_weights values is refused before it starts when its weights and optimizer
+ * states alone are more than the machine's memory: ERR_MEMORY with both. */
+enum err_code learner_check_memory(const struct learner_spec *s, size_t n_weights, struct err *e);
+
+#endif

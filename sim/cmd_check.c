@@ -23,23 +23,9 @@ struct view {
     struct books books;
 };
 
-static enum err_code own_config(struct t5_config *out, const char *weights, struct err *e)
-{
-    char *folder = NULL;
-    enum err_code code = t5_folder(&folder, weights, e);
-    if (code)
-        return code;
-    char *path = file_join(folder, "config.json");
-    code = t5_config_load(out, path, e);
-    mem_free(path);
-    mem_free(folder);
-    return code;
-}
-
 static enum err_code view_open(struct view *v, const char *path, const struct cli_list *sets,
                                struct err *e)
 {
-    struct t5_config own = {0};
     *v = (struct view){0};
     enum err_code code = scenario_load(&v->s, path, sets->n, sets->value, e);
     if (code)
@@ -49,24 +35,21 @@ static enum err_code view_open(struct view *v, const char *path, const struct cl
     for (size_t i = 0; i < s->n_groups; i++)
         groups[i] =
             (struct topology_group){s->group[i].name, &s->group[i].access, s->group[i].count};
-    if (!s->model.costs_of)
-        code = own_config(&own, s->model.weights, e);
+    code = costs_init(&v->costs, s, e);
     if (!code)
         code = topology_plan(&v->plan, &s->network, s->n_groups, groups,
                              s->federation.clients_per_round, e);
     if (code)
         return code;
-    costs_init(&v->costs, s, s->model.costs_of ? NULL : &own);
     books_init(&v->books, v->plan, &s->energy.charged, s->energy.carbon_g_per_kwh);
     return OK;
 }
 
 static void view_close(struct view *v)
 {
-    if (v->plan) {
+    if (v->plan)
         books_fini(&v->books);
-        costs_fini(&v->costs);
-    }
+    costs_fini(&v->costs);
     plan_close(v->plan);
     scenario_close(v->s);
 }

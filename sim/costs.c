@@ -1,7 +1,9 @@
 #include "sim/costs.h"
 
 #include "models/cost.h"
+#include "models/t5.h"
 #include "sim/base/check.h"
+#include "sim/base/file.h"
 #include "sim/base/mem.h"
 
 static int n_targets(unsigned targets)
@@ -39,10 +41,27 @@ static struct device_work work_of(const struct costs *c, const struct t5_config 
                                 .reading = s->compute.reading};
 }
 
-void costs_init(struct costs *c, const struct scenario *s, const struct t5_config *own)
+/* The weights' own sizes, where no other architecture is charged. */
+static enum err_code own_config(struct t5_config *out, const char *weights, struct err *e)
 {
-    const struct t5_config *t = s->model.costs_of ? &s->model.costs : own;
-    CHECK(t);
+    char *folder = NULL;
+    enum err_code code = t5_folder(&folder, weights, e);
+    if (code)
+        return code;
+    char *path = file_join(folder, "config.json");
+    code = t5_config_load(out, path, e);
+    mem_free(path);
+    mem_free(folder);
+    return code;
+}
+
+enum err_code costs_init(struct costs *c, const struct scenario *s, struct err *e)
+{
+    struct t5_config own = {0};
+    enum err_code code = s->model.costs_of ? OK : own_config(&own, s->model.weights, e);
+    if (code)
+        return code;
+    const struct t5_config *t = s->model.costs_of ? &s->model.costs : &own;
     *c = (struct costs){.scenario = s,
                         .model = s->model.costs_of ? s->model.costs_of : s->model.weights,
                         .n_batches = (size_t)s->federation.batch + 1};
@@ -55,6 +74,7 @@ void costs_init(struct costs *c, const struct scenario *s, const struct t5_confi
             struct device_work w = work_of(c, t, batch);
             c->step[g * c->n_batches + batch] = device_step(&s->group[g].device, &w);
         }
+    return OK;
 }
 
 void costs_fini(struct costs *c)

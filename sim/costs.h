@@ -26,8 +26,8 @@ struct costs {
     struct device_step *step; /* [n_groups * n_batches], 0 unused */
 };
 
-/* own: the configuration of the weights, or NULL when model.costs_of is given. */
-void costs_init(struct costs *c, const struct scenario *s, const struct t5_config *own);
+/* Reads the weights' config.json where model.costs_of is not given. On failure c is untouched. */
+enum err_code costs_init(struct costs *c, const struct scenario *s, struct err *e);
 void costs_fini(struct costs *c);
 
 /* A client's mini-batches on the devices of a group (its index); 1 <= work->batch <= the scenario's. Seconds

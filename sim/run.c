@@ -144,10 +144,8 @@ static enum err_code open_all(struct run *r, struct err *e)
     enum err_code code = OK;
     if (r->o->has_files && (code = outdir_open(&r->dir, s->output.dir, e)))
         return err_in(e, code, "%s: output.dir", s->path);
-    if ((code = open_learner(r, e)))
-        return code;
-    costs_init(&r->costs, s, r->learner ? learner_config(r->learner) : NULL);
-    if ((code = open_network(r, e)))
+    if ((code = open_learner(r, e)) || (code = costs_init(&r->costs, s, e)) ||
+        (code = open_network(r, e)))
         return code;
     books_init(&r->books, r->plan, &s->energy.charged, s->energy.carbon_g_per_kwh);
     pool_watch(r->pool); /* until here Ctrl-C simply ends the process: nothing is on the disk */

@@ -169,6 +169,15 @@ static void a_former_result_is_replaced_and_a_foreign_folder_refused(void)
     CHECK_TRUE(!file_exists(PROGRAM_DIR "/mine/rounds.csv"));
 }
 
+static void nothing_trained_and_no_architecture_named_charges_the_weights_own(void)
+{
+    program_write("s.json", "{ \"model\": { \"train\": \"none\" }, \"federation\": { \"rounds\": 1 } }");
+    CHECK_INT(program("run s.json --set output.dir=out"), 0);
+    struct csv *r = program_csv("out/rounds.csv");
+    CHECK_INT(program_cell(r, 0, "bytes_down"), 10 * 4 * 73728); /* 3 + 3 layers, width 128, rank 16 */
+    csv_close(r);
+}
+
 int main(void)
 {
     program_begin();
@@ -179,6 +188,7 @@ int main(void)
     CASE(a_deadline_cuts_the_round_and_counts_the_bytes_that_came);
     CASE(a_device_that_is_too_small_is_out_of_memory);
     CASE(clients_are_drawn_without_replacement_and_all_get_their_turn);
+    CASE(nothing_trained_and_no_architecture_named_charges_the_weights_own);
     CASE(a_former_result_is_replaced_and_a_foreign_folder_refused);
     program_end();
     return test_end();

@@ -24,6 +24,8 @@
 
 struct backend;
 
+enum { BACKEND_MAX_TOP = 64 };
+
 /* Dropout of rate p at one site of the model. The mask of element col of a row is a pure function of
  * (seed, site, row_owner[row], row_index[row], col), see dropout_keep in models/dropout.h; kept values are
  * divided by the probability of being kept. p = 0 (or a NULL struct) is the identity. owner and index
@@ -158,6 +160,11 @@ struct backend_ops {
     /* best[i] = the lowest index of the largest of z_i = x_i W^T */
     void (*head_argmax)(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
                         int32_t *best);
+
+    /* The k most probable columns of each row: index[i k + j] and logp[i k + j] = log softmax(z_i)_j, z_i = x_i
+     * W^T, most probable first, of equals the lowest index. 1 <= k <= n_vocab, k <= BACKEND_MAX_TOP. */
+    void (*head_top)(struct backend *b, int n, int d, int n_vocab, int k, const float *x, const float *w,
+                     int32_t *index, float *logp);
 
     /* Steps of local optimizers over flat vectors of n values (all members at once). */
     /* buf = momentum * buf + g (buf NULL: g itself);  x -= lr * buf */

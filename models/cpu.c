@@ -263,6 +263,7 @@ const struct backend_ops cpu_backend = {
     .attention_backward = cpu_attention_backward,
     .head_loss = cpu_head_loss,
     .head_argmax = cpu_head_argmax,
+    .head_top = cpu_head_top,
     .sgd = cpu_sgd,
     .adamw = cpu_adamw,
     .clip = cpu_clip,

@@ -101,6 +101,8 @@ void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const float *x,
                    const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw);
 void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
                      int32_t *best);
+void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const float *x, const float *w,
+                  int32_t *index, float *logp);
 
 extern const struct backend_ops cpu_backend;
 

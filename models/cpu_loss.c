@@ -17,6 +17,8 @@ struct loss_args {
     float *nll, *dx, *dw;
     int chunk_from, chunk_n;
     int32_t *best;
+    int k; /* of head_top: columns of a row */
+    float *logp;
 };
 
 static int loss_rows(int n_vocab)
@@ -141,4 +143,60 @@ void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const float *
                           .best = best};
     if (cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
         team_run(c->team, cpu_blocks(n, p.rows), argmax_block, &p);
+}
+
+/* log of the softmax's denominator */
+CPU_KERNEL static float log_sum(const float *z, int n)
+{
+    float top = z[0], sum = 0;
+#pragma omp simd reduction(max : top)
+    for (int j = 0; j < n; j++)
+        top = z[j] > top ? z[j] : top;
+#pragma omp simd reduction(+ : sum)
+    for (int j = 0; j < n; j++)
+        sum += cpu_exp(z[j] - top);
+    return top + logf(sum);
+}
+
+/* The k largest of z [n], descending; an equal one that comes later stays behind. */
+static void top_of_row(const float *z, int n, int k, int32_t *index, float *value)
+{
+    int n_top = 0;
+    for (int j = 0; j < n; j++) {
+        if (n_top == k && !(z[j] > value[k - 1]))
+            continue;
+        int at = n_top < k ? n_top++ : k - 1;
+        for (; at > 0 && z[j] > value[at - 1]; at--) {
+            value[at] = value[at - 1];
+            index[at] = index[at - 1];
+        }
+        value[at] = z[j];
+        index[at] = j;
+    }
+}
+
+static void top_block(void *arg, int task, int thread)
+{
+    const struct loss_args *p = arg;
+    size_t v = (size_t)p->n_vocab, d = (size_t)p->d, k = (size_t)p->k;
+    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
+    float *z = cpu_scratch_of(p->c, thread);
+    cpu_gemm(false, true, rows, p->n_vocab, p->d, 1, p->x + (size_t)from * d, d, p->w, d, 0, z, v);
+    for (int i = 0; i < rows; i++) {
+        size_t at = (size_t)(from + i) * k;
+        float denominator = log_sum(z + (size_t)i * v, p->n_vocab);
+        top_of_row(z + (size_t)i * v, p->n_vocab, p->k, p->best + at, p->logp + at);
+        for (size_t j = 0; j < k; j++)
+            p->logp[at + j] -= denominator;
+    }
+}
+
+void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const float *x, const float *w,
+                  int32_t *index, float *logp)
+{
+    struct cpu *c = cpu_of(b);
+    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .rows = 32, .x = x, .w = w,
+                          .best = index, .k = k, .logp = logp};
+    if (cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
+        team_run(c->team, cpu_blocks(n, p.rows), top_block, &p);
 }

@@ -55,7 +55,8 @@ static enum err_code open_work(struct evaluator *v, int n_threads, struct err *e
                                .max_seqs = batch,
                                .max_in = max_in,
                                .max_out = max_out,
-                               .max_new = v->spec.wants_rouge ? v->spec.max_new_tokens : 0};
+                               .max_new = v->spec.wants_rouge ? v->spec.max_new_tokens : 0,
+                               .max_beams = v->spec.wants_rouge ? v->spec.beams.n_beams : 0};
     enum err_code code = pack_open(&v->pack, 1, batch, max_in, max_out, e);
     if (!code && v->spec.is_full)
         code = t5_open_copy(&v->own, v->model, e);
@@ -80,6 +81,8 @@ enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
     struct arena arena = {0};
     struct evaluator *v = ARENA_NEW(&arena, struct evaluator, 1);
     *v = (struct evaluator){.model = model, .tokens = tokens, .data = heldout, .spec = *spec};
+    if (v->spec.beams.n_beams < 1)
+        v->spec.beams.n_beams = 1;
     if (v->spec.n_samples > heldout->n)
         v->spec.n_samples = heldout->n;
     if (lora) {
@@ -148,7 +151,7 @@ static enum err_code run_pass(struct evaluator *v, const struct t5_pass *pass, s
     if (code || !v->spec.wants_rouge)
         return code;
     int max_new = v->spec.max_new_tokens;
-    code = t5_greedy(v->work, pass, max_new, v->id, v->n_id, e);
+    code = t5_beam(v->work, pass, &v->spec.beams, max_new, v->id, v->n_id, e);
     if (code)
         return code;
     for (size_t i = 0; i < n; i++)

@@ -1,4 +1,4 @@
-/* models/evaluate.h: loss, greedy summaries and ROUGE of one adapter over a fixed held-out slice.
+/* models/evaluate.h: loss, summaries and ROUGE of one adapter over a fixed held-out slice.
  */
 #ifndef MODELS_EVALUATE_H
 #define MODELS_EVALUATE_H
@@ -25,8 +25,9 @@ struct eval_result {
 struct eval_spec {
     size_t n_samples; /* the first n of the held-out set */
     bool wants_rouge;
-    int max_new_tokens; /* of a greedy summary */
-    int batch;          /* sequences per pass; cut so that memory stays bounded */
+    int max_new_tokens;    /* of a summary */
+    struct t5_beams beams; /* how summaries are searched for; n_beams 0 or 1: greedy */
+    int batch;             /* sequences per pass; cut so that memory stays bounded */
     bool is_full; /* what is judged is a flat vector of all weights, not an adapter; lora NULL */
 };
 

@@ -11,6 +11,7 @@
 #ifndef MODELS_T5_H
 #define MODELS_T5_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -104,7 +105,8 @@ enum t5_mode {
 struct t5_limits {
     int max_members, max_seqs;
     size_t max_in, max_out; /* rows (tokens) of input and target */
-    int max_new; /* T5_INFER: tokens that t5_greedy may write per sequence; 0: not used */
+    int max_new;   /* T5_INFER: tokens that t5_greedy or t5_beam may write per sequence; 0: not used */
+    int max_beams; /* of t5_beam; 0 or 1: greedy only */
 };
 
 struct t5_work;
@@ -150,5 +152,24 @@ enum err_code t5_logits(struct t5_work *w, float *out, struct err *e);
  * eos_id; n_out [n_seqs]. max_new <= limits.max_new. */
 enum err_code t5_greedy(struct t5_work *w, const struct t5_pass *p, int max_new, int32_t *out,
                         int *n_out, struct err *e);
+
+enum { T5_MAX_BEAMS = 32 };
+
+/* Beam search as Hugging Face's transformers 4.57 does it (generate with num_beams and without
+ * sampling). Each step keeps, of all continuations of a sequence's n_beams beams, the 2 n_beams with the
+ * largest sum of log probabilities. Those among the first n_beams of them that end (by eos_id, or as
+ * the last token allowed) are finished, with score sum / length^length_penalty, the end counted; the
+ * best n_beams finished ones are kept. The first n_beams that do not end go on. A sequence is done when
+ * n_beams have finished and the best beam, at its present length, would not beat the worst of them; with
+ * early_stopping as soon as n_beams have finished. */
+struct t5_beams {
+    int n_beams;          /* 1 .. T5_MAX_BEAMS, 2 n_beams <= vocab; 1: greedy */
+    float length_penalty; /* above 0 favours long texts; transformers' default 1 */
+    bool early_stopping;
+};
+
+/* As t5_greedy; gives the best finished continuation of each sequence. n_beams <= limits.max_beams. */
+enum err_code t5_beam(struct t5_work *w, const struct t5_pass *p, const struct t5_beams *how,
+                      int max_new, int32_t *out, int *n_out, struct err *e);
 
 #endif

@@ -78,7 +78,7 @@ static void plan_infer(struct t5_work *w, struct plan *p, size_t r)
     size_t slots;
     if (max_new == 0)
         return;
-    if (!size_mul3((size_t)c->n_dec, (size_t)w->limits.max_seqs, max_new, &slots))
+    if (!size_mul3((size_t)c->n_dec, (size_t)w->max_slots, max_new, &slots))
         p->is_too_big = true;
     else
         w->cache = take(p, slots, 3 * inner);
@@ -108,24 +108,26 @@ static void plan_scratch(struct t5_work *w, struct plan *p, size_t r)
 static void plan_all(struct t5_work *w, struct plan *p)
 {
     const struct t5_config *c = &w->model->config;
-    size_t rows[2] = {w->limits.max_in, w->limits.max_out}, seqs = (size_t)w->limits.max_seqs;
-    size_t r = max_of(max_of(rows[0], rows[1]), seqs), d = (size_t)c->d_model;
+    size_t rows[2] = {w->limits.max_in, w->limits.max_out}, slots = (size_t)w->max_slots;
+    size_t r = max_of(max_of(rows[0], rows[1]), slots), d = (size_t)c->d_model;
+    size_t top = w->limits.max_beams > 1 ? 2 * (size_t)w->limits.max_beams : 1;
     for (int s = 0; s < 2; s++) {
-        w->side[s].id = take(p, max_of(rows[s], seqs), 1);
+        w->side[s].id = take(p, max_of(rows[s], slots), 1);
         w->side[s].owner = take(p, rows[s], 1);
         w->side[s].index = take(p, rows[s], 1);
     }
     w->label = take(p, rows[1], 1);
     w->row_scale = take(p, rows[1], 1);
     w->nll = take(p, rows[1], 1);
-    w->best = take(p, seqs, 1);
+    w->best = take(p, slots, top);
+    w->logp = top > 1 ? take(p, slots, top) : NULL;
     plan_scratch(w, p, r);
     if (w->mode == T5_INFER)
         plan_infer(w, p, r);
     for (int l = 0; w->mode != T5_INFER && l < c->n_enc + c->n_dec; l++)
         plan_layer(w, p, &w->kept[l], l, rows[l >= c->n_enc]);
     for (int s = 0; s < 2; s++) {
-        size_t n = s ? max_of(rows[1], seqs) : rows[0];
+        size_t n = s ? max_of(rows[1], slots) : rows[0];
         w->x_end[s] = w->mode == T5_INFER ? w->kept[0].x : take(p, n, d);
         w->rstd_end[s] = take(p, n, 1);
         w->out[s] = take(p, n, d);
@@ -137,6 +139,8 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
                            int n_threads, struct err *e)
 {
     CHECK(limits->max_in >= 1 && limits->max_seqs >= 1 && limits->max_members >= 1);
+    CHECK(limits->max_beams <= T5_MAX_BEAMS);
+    CHECK(limits->max_beams <= 1 || limits->max_seqs <= INT32_MAX / T5_MAX_BEAMS);
     struct arena arena = {0};
     struct t5_work *w = ARENA_NEW(&arena, struct t5_work, 1);
     const struct t5_config *c = &model->config;
@@ -147,7 +151,8 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
     w->limits = *limits;
     w->kept = ARENA_NEW(&arena, struct t5_kept, (size_t)(c->n_enc + c->n_dec));
     w->host_nll = ARENA_NEW(&arena, float, limits->max_out);
-    w->host_ids = ARENA_NEW(&arena, int32_t, 9 * (size_t)limits->max_seqs);
+    w->max_slots = limits->max_seqs * (limits->max_beams > 1 ? limits->max_beams : 1);
+    w->host_ids = ARENA_NEW(&arena, int32_t, 9 * (size_t)w->max_slots);
     w->arena = arena;
     struct plan p = {0};
     plan_all(w, &p);

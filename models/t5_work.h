@@ -53,10 +53,13 @@ struct t5_work {
     float *dx[2], *d_enc_out;           /* [n, d], [m, d], [n, d]; gradients of residual streams */
     float *d_norm, *d_inside, *d_wide, *gh; /* [r, d], [r, inside], [r, wide], [r, rank] */
     float *dw;                              /* T5_FULL: [n_flat] */
-    float *cache;                           /* decoding: [n_dec][max_seqs][max_new][3 inner] */
-    int32_t *best;                          /* [max_seqs] */
+    /* decoding; slots: max_seqs * max_beams, top: 1, or 2 max_beams */
+    int max_slots;
+    float *cache;  /* [n_dec][slots][max_new][3 inner] */
+    int32_t *best; /* [slots * top] */
+    float *logp;   /* [slots * top] with beams */
     float *host_nll;                        /* [max_out] */
-    int32_t *host_ids;                      /* [9 * max_seqs], tables of decoding */
+    int32_t *host_ids;                      /* [9 * slots], tables of decoding */
 };
 
 /* A pass with everything a step needs to know. */

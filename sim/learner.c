@@ -108,6 +108,9 @@ static enum err_code open_data(struct learner *l, struct err *e)
 static enum err_code check_ids(const struct learner *l, struct err *e)
 {
     int vocab = t5_config_of(l->model)->vocab;
+    if (2 * l->spec.beams.n_beams > vocab)
+        return err_set(e, ERR_INPUT, "evaluate.beams: expected at most half of the model's %d rows, got %d",
+                       vocab, l->spec.beams.n_beams);
     if (tokens_count(l->tokens) > vocab)
         return err_set(e, ERR_INPUT,
                        "%s: spiece.model has %d pieces, expected at most the model's %d rows",
@@ -162,6 +165,7 @@ static enum err_code open_engines(struct learner *l, struct err *e)
     struct eval_spec eval = {.n_samples = s->eval_samples,
                              .wants_rouge = s->wants_rouge,
                              .max_new_tokens = s->max_new_tokens,
+                             .beams = s->beams,
                              .batch = s->eval_batch,
                              .is_full = s->is_full};
     return evaluator_open(&l->evaluator, l->model, s->is_full ? NULL : &s->lora, l->tokens, l->heldout, &eval,

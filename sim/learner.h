@@ -43,6 +43,7 @@ struct learner_spec {
     int eval_batch;          /* sequences per pass */
     bool wants_rouge;
     int max_new_tokens;
+    struct t5_beams beams;   /* of the summaries */
 };
 
 struct learner;

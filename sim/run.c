@@ -82,6 +82,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .eval_samples = s->evaluate.every ? s->evaluate.samples : 0,
                                 .eval_batch = s->evaluate.batch,
                                 .wants_rouge = s->evaluate.has_rouge,
+                                .beams = s->evaluate.beams,
                                 .max_new_tokens = s->evaluate.max_new_tokens};
     code = learner_open(&r->learner, &spec, r->pool, e);
     if (code)

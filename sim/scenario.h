@@ -21,6 +21,7 @@
 #include "models/data.h"
 #include "models/lora.h"
 #include "models/split.h"
+#include "models/t5.h"
 #include "models/t5_config.h"
 #include "models/trainer.h"
 #include "net/topology.h"
@@ -47,6 +48,7 @@
 #define SCENARIO_MAX_WEIGHT_DECAY 1.0
 #define SCENARIO_MAX_GRAD_NORM 1e6
 #define SCENARIO_MAX_PROX_MU 1e3
+#define SCENARIO_MAX_LENGTH_PENALTY 10.0 /* and its negative */
 #define SCENARIO_MAX_CARBON_G_PER_KWH 1e4
 enum {
     SCENARIO_MAX_NAME = 64, /* letters of the scenario's and of a group's name */
@@ -121,8 +123,9 @@ struct scenario_compute {
 struct scenario_evaluate {
     uint32_t every; /* after every that many rounds, and after the last; 0: never */
     size_t samples; /* the first of the held-out set */
-    bool has_rouge; /* greedy summaries too, not the loss alone */
+    bool has_rouge; /* summaries too, not the loss alone */
     int max_new_tokens;
+    struct t5_beams beams; /* n_beams >= 1; 1: greedy, the rest is not looked at */
     int batch; /* sequences per pass */
 };
 

@@ -269,6 +269,30 @@ enum err_code scenario_parse_data(struct json root, struct scenario *s, struct e
     return code ? code : json_finish(o, e);
 }
 
+/* beams, and with more than one what they are judged by. */
+static enum err_code parse_beams(struct json o, struct t5_beams *out, struct err *e)
+{
+    static const char *const of_beams[] = {"length_penalty", "early_stopping"};
+    const int64_t greedy = 1;
+    const double one = 1;
+    const bool no = false;
+    int64_t n_beams = 0;
+    double penalty = 1;
+    enum err_code code = json_int(o, "beams", 1, T5_MAX_BEAMS, &greedy, &n_beams, e);
+    if (code)
+        return code;
+    for (size_t i = 0; i < 2 && n_beams == 1; i++)
+        if (json_has(o, of_beams[i]))
+            return json_fail(o, of_beams[i], e, "expected no such key with 1 beam");
+    code = json_double(o, "length_penalty", -SCENARIO_MAX_LENGTH_PENALTY,
+                       SCENARIO_MAX_LENGTH_PENALTY, &one, &penalty, e);
+    if (!code)
+        code = json_bool(o, "early_stopping", &no, &out->early_stopping, e);
+    out->n_beams = (int)n_beams;
+    out->length_penalty = (float)penalty;
+    return code;
+}
+
 enum err_code scenario_parse_evaluate(struct json root, struct scenario *s, struct err *e)
 {
     bool is_trained = s->model.train != SCENARIO_NONE;
@@ -294,6 +318,8 @@ enum err_code scenario_parse_evaluate(struct json root, struct scenario *s, stru
             json_int(o, "max_new_tokens", 1, SCENARIO_MAX_NEW_TOKENS, &tokens_default, &tokens, e);
     if (!code)
         code = json_int(o, "batch", 1, SCENARIO_MAX_BATCH, &batch_default, &batch, e);
+    if (!code)
+        code = parse_beams(o, &s->evaluate.beams, e);
     if (code)
         return code;
     if (is_trained && (size_t)samples > heldout)

@@ -166,6 +166,11 @@ static void write_rest(const struct scenario *s, struct json_out *o)
     json_out_bool(o, "rouge", v->has_rouge);
     json_out_int(o, "max_new_tokens", v->max_new_tokens);
     json_out_int(o, "batch", v->batch);
+    json_out_int(o, "beams", v->beams.n_beams);
+    if (v->beams.n_beams > 1) {
+        write_float(o, "length_penalty", v->beams.length_penalty);
+        json_out_bool(o, "early_stopping", v->beams.early_stopping);
+    }
     json_out_end(o, '}');
     json_out_begin(o, "energy", '{');
     perbit_write(o, "per_bit", &s->energy.per_bit);

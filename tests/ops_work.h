@@ -127,7 +127,7 @@ static inline struct lora_args work_lora(struct work *w)
 enum work_op {
     W_EMBED, W_EMBED_BACK, W_RMS, W_RMS_BACK, W_LINEAR, W_LINEAR_WIDE, W_LINEAR_BACK, W_LINEAR_WEIGHT,
     W_LORA, W_LORA_BACK, W_DROPOUT, W_ADD_DROPOUT, W_GEGLU, W_GEGLU_BACK, W_SELF, W_SELF_BACK, W_CAUSAL,
-    W_CAUSAL_BACK, W_CROSS, W_CROSS_BACK, W_HEAD, W_HEAD_FULL, W_ARGMAX, W_SGD, W_ADAMW, W_CLIP, N_WORK_OPS
+    W_CAUSAL_BACK, W_CROSS, W_CROSS_BACK, W_HEAD, W_HEAD_FULL, W_ARGMAX, W_TOP, W_SGD, W_ADAMW, W_CLIP, N_WORK_OPS
 };
 
 static inline const char *work_name(int op)
@@ -137,7 +137,7 @@ static inline const char *work_name(int op)
         "linear_backward 2ff d", "linear_backward_weight d d", "lora", "lora_backward", "dropout",
         "add_dropout", "geglu", "geglu_backward", "attention self", "attention_backward self",
         "attention causal", "attention_backward causal", "attention cross", "attention_backward cross",
-        "head_loss dx", "head_loss dx dw", "head_argmax", "sgd", "adamw", "clip"};
+        "head_loss dx", "head_loss dx dw", "head_argmax", "head_top", "sgd", "adamw", "clip"};
     return names[op];
 }
 
@@ -190,6 +190,11 @@ static inline double work_head(struct work *w, int op)
         o->head_argmax(w->l->b, w->n_dec, w->s.d, w->s.vocab, w->x, w->w, w->best);
         return product;
     }
+    if (op == W_TOP) {
+        int k = w->n / w->n_dec < 8 ? w->n / w->n_dec : 8; /* what best has room for */
+        o->head_top(w->l->b, w->n_dec, w->s.d, w->s.vocab, k, w->x, w->w, w->best, w->y);
+        return product;
+    }
     o->head_loss(w->l->b, w->n_dec, w->s.d, w->s.vocab, w->x, w->w, w->ids, w->scale, w->nll, w->y,
                  op == W_HEAD_FULL ? w->dw : NULL);
     return product * (op == W_HEAD_FULL ? 3 : 2);
@@ -228,7 +233,7 @@ static inline double work_run(struct work *w, int op)
         return 0;
     case W_SELF: case W_SELF_BACK: case W_CAUSAL: case W_CAUSAL_BACK: case W_CROSS: case W_CROSS_BACK:
         return work_attention(w, op >= W_CAUSAL, op >= W_CROSS, (op - W_SELF) % 2);
-    case W_HEAD: case W_HEAD_FULL: case W_ARGMAX:
+    case W_HEAD: case W_HEAD_FULL: case W_ARGMAX: case W_TOP:
         return work_head(w, op);
     case W_SGD:
         o->sgd(b, (size_t)w->s.members * values, w->adapter, w->dadapter, NULL, 1e-3f, 0);

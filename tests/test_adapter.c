@@ -19,7 +19,7 @@ static void score(const struct t5 *m, const struct lora_layout *l, const float *
     struct pack *p = NULL;
     struct t5_work *w = NULL;
     void *x = NULL;
-    const struct t5_limits limits = {1, N_SEQS, N_SEQS * N_IN, N_SEQS * N_OUT, 0};
+    const struct t5_limits limits = {1, N_SEQS, N_SEQS * N_IN, N_SEQS * N_OUT, 0, 0};
     CHECK_INT(pack_open(&p, 1, N_SEQS, N_SEQS * N_IN, N_SEQS * N_OUT, &e), OK);
     CHECK_INT(t5_work_open(&w, m, T5_INFER, l, &limits, 1, &e), OK);
     pack_clear(p, config.start_id);

@@ -163,6 +163,44 @@ static void nothing_to_evaluate_on_is_refused(void)
     close_fixture(&f);
 }
 
+/* Beams of one sequence see nothing of another's: passes of 1, 5 and 12 sequences, 1 and 3 threads.
+ */
+static void beams_find_the_same_texts_in_any_company(void)
+{
+    struct fixture f;
+    struct err e = {0};
+    const int batch[] = {12, 5, 1};
+    char *first[12];
+    if (!open_fixture(&f))
+        return;
+    size_t n_other = 0;
+    for (int i = 0; i < 4; i++) {
+        struct eval_spec spec = {.n_samples = 12,
+                                 .wants_rouge = true,
+                                 .max_new_tokens = 20,
+                                 .batch = batch[i % 3],
+                                 .beams = {i < 3 ? 4 : 1, 1, false}};
+        struct evaluator *v = NULL;
+        struct eval_result r;
+        if (evaluator_open(&v, f.model, NULL, f.tokens, f.heldout, &spec, i ? 3 : 1, &e) ||
+            evaluator_run(v, NULL, &r, &e))
+            TEST_FAIL("%s", e.text);
+        for (size_t k = 0; v && k < 12; k++) {
+            if (i == 0)
+                first[k] = strdup(evaluator_text(v, k));
+            else if (i < 3)
+                CHECK_STR(evaluator_text(v, k), first[k]);
+            else
+                n_other += strcmp(evaluator_text(v, k), first[k]) != 0;
+        }
+        evaluator_close(v);
+    }
+    CHECK_TRUE(n_other > 0); /* than greedy's */
+    for (size_t k = 0; k < 12; k++)
+        free(first[k]);
+    close_fixture(&f);
+}
+
 int main(void)
 {
     CASE(threads_and_repetition_change_no_bit);
@@ -170,5 +208,6 @@ int main(void)
     CASE(an_adapter_with_b_zero_is_no_adapter_and_another_one_is);
     CASE(scores_are_means_over_samples_of_their_texts);
     CASE(nothing_to_evaluate_on_is_refused);
+    CASE(beams_find_the_same_texts_in_any_company);
     return test_end();
 }

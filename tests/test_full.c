@@ -87,7 +87,7 @@ static void a_step_moves_every_weight_by_its_gradient(void)
     begin(&b);
     b.job.hyper = (struct train_hyper){.local_steps = 1, .lr = 1};
     run(&b, &b.job, 2);
-    const struct t5_limits limits = {1, BATCH, 100, 100, 0};
+    const struct t5_limits limits = {1, BATCH, 100, 100, 0, 0};
     CHECK_INT(pack_open(&p, 1, BATCH, 100, 100, &e), OK);
     CHECK_INT(t5_work_open(&w, b.model, T5_FULL, NULL, &limits, 2, &e), OK);
     pack_clear(p, config.start_id);

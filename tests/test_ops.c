@@ -310,6 +310,41 @@ static void argmax_takes_the_lowest_index_of_the_largest(void)
     lab_close(&l);
 }
 
+/* Logits by value: z_v of row i is x_i w_v. */
+static void top_gives_the_most_probable_in_order(void)
+{
+    struct lab l = lab_open(2);
+    enum { V = 200, N = 70, K = 5 };
+    float w_host[V], x_host[N], logp[N * K];
+    for (int v = 0; v < V; v++)
+        w_host[v] = v == 130 || v == 131 || v == 199 ? 2.0f : (float)(v * 7 % 50) / 50;
+    for (int i = 0; i < N; i++)
+        x_host[i] = i % 2 ? -1.0f : 1.0f;
+    float *w = lab_zero(&l, V), *x = lab_zero(&l, N), *top = lab_zero(&l, N * K);
+    int32_t *index = lab_bytes(&l, N * K * sizeof(*index)), got[N * K];
+    l.op->set(l.b, w, w_host, sizeof(w_host));
+    l.op->set(l.b, x, x_host, sizeof(x_host));
+    l.op->head_top(l.b, N, 1, V, K, x, w, index, top);
+    l.op->get(l.b, got, index, sizeof(got));
+    l.op->get(l.b, logp, top, sizeof(logp));
+    for (int i = 0; i < N; i++) {
+        bool is_taken[V] = {false};
+        double sum = 0;
+        for (int v = 0; v < V; v++)
+            sum += exp((double)x_host[i] * (double)w_host[v]);
+        for (int j = 0; j < K; j++) {
+            int best = -1;
+            for (int v = 0; v < V; v++)
+                if (!is_taken[v] && (best < 0 || x_host[i] * w_host[v] > x_host[i] * w_host[best]))
+                    best = v;
+            is_taken[best] = true;
+            CHECK_INT(got[i * K + j], best);
+            CHECK_NEAR((double)logp[i * K + j], (double)x_host[i] * (double)w_host[best] - log(sum), 1e-6);
+        }
+    }
+    lab_close(&l);
+}
+
 static void sgd_with_and_without_momentum(void)
 {
     struct lab l = lab_open(3);
@@ -413,6 +448,7 @@ int main(int argc, char **argv)
     CASE(head_loss_and_its_gradients);
     CASE(head_loss_of_equal_logits_is_the_logarithm_of_the_vocabulary);
     CASE(argmax_takes_the_lowest_index_of_the_largest);
+    CASE(top_gives_the_most_probable_in_order);
     CASE(sgd_with_and_without_momentum);
     CASE(adamw_follows_its_formula_and_begins_with_steps_of_lr);
     CASE(clip_scales_long_gradients_of_each_member_alone);

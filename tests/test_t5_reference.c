@@ -1,6 +1,7 @@
 /* The whole model against Hugging Face transformers + PEFT: loss, logits, encoder output, every
- * gradient, ten SGD steps, greedy tokens. Folders as arguments, or those of tests/vectors/t5 and
- * the shared small-shape. How the vectors were made and what they hold: tests/vectors/t5/README.md.
+ * gradient, ten SGD steps, greedy and beam tokens. Folders as arguments, or those of
+ * tests/vectors/t5 and the shared small-shape. How the vectors were made and what they hold:
+ * tests/vectors/t5/README.md.
  */
 #include "tests/test.h"
 
@@ -189,12 +190,14 @@ static void close_reference(struct reference *r)
     arena_free(&r->arena);
 }
 
+enum { N_BEAMS = 4 };
+
 static struct t5_work *open_work(struct reference *r, enum t5_mode mode, bool has_lora, int max_new)
 {
     struct err e;
     struct t5_work *w;
-    const struct t5_limits limits = {1, r->pack->max_seqs, r->pack->max_in, r->pack->max_out,
-                                     max_new};
+    const struct t5_limits limits = {
+        1, r->pack->max_seqs, r->pack->max_in, r->pack->max_out, max_new, N_BEAMS};
     must(t5_work_open(&w, r->model, mode, has_lora ? &r->lora : NULL, &limits, 2, &e), &e);
     return w;
 }
@@ -222,7 +225,7 @@ static double mean_loss(const struct reference *r, const double *nll)
 struct result {
     double nll[MAX_SEQS], sgd[N_SGD];
     float *enc, *logits, *grad, *after; /* after ten steps */
-    int32_t *tokens;                    /* [n_seqs, max_new] greedy, ended by pads */
+    int32_t *tokens;                    /* [n_seqs, MAX_NEW] generated, filled up */
 };
 
 static void run_forward(struct reference *r, const float *adapter, struct result *out)
@@ -267,18 +270,21 @@ static void run_training(struct reference *r, const float *adapter, struct resul
     t5_work_close(w);
 }
 
-static void run_greedy(struct reference *r, const float *adapter, int max_new, struct result *out)
+/* n_beams 1: greedy. What follows the end is filled. */
+static void run_generation(struct reference *r, const float *adapter, int n_beams, int max_new,
+                           int32_t fill, struct result *out)
 {
     struct err e;
     struct t5_work *w = open_work(r, T5_INFER, true, max_new);
     float *x = on_backend(r, w, adapter, r->lora.size);
     struct t5_pass pass = {.pack = r->pack, .adapters = x};
+    const struct t5_beams how = {.n_beams = n_beams, .length_penalty = 1};
     int n_out[MAX_SEQS];
     out->tokens = ARENA_NEW(&r->arena, int32_t, (size_t)(r->pack->n_seqs * max_new));
-    must(t5_greedy(w, &pass, max_new, out->tokens, n_out, &e), &e);
+    must(t5_beam(w, &pass, &how, max_new, out->tokens, n_out, &e), &e);
     for (int s = 0; s < r->pack->n_seqs; s++) {
         for (int i = n_out[s]; i < max_new; i++)
-            out->tokens[s * max_new + i] = t5_config_of(r->model)->pad_id;
+            out->tokens[s * max_new + i] = fill;
     }
     t5_ops(r->model)->free(t5_work_backend(w), x);
     t5_work_close(w);
@@ -412,23 +418,30 @@ static float *trained_adapter(struct reference *r, const struct result *got)
     return x;
 }
 
-/* The vectors' tokens were generated after the ten SGD steps. Returns the sequences that differ;
+enum { MAX_NEW = 16 }; /* of the vectors */
+
+/* The vectors' tokens were generated after the ten SGD steps, from the start on; rows end with pads
+ * (greedy) or ends (beams), and are as long as the longest. Returns the sequences that differ;
  * those that differ from our own twin's as well have no answer to be compared with. */
-static int check_greedy(struct reference *r, struct result *got, struct result *twin)
+static int check_tokens(struct reference *r, const char *key, int n_beams, struct result *got,
+                        struct result *twin)
 {
     struct err e;
     struct json rows;
-    must(json_array(json_root(r->doc), "greedy", &rows, &e), &e);
-    int max_new = (int)json_count(json_at(rows, 0)) - 1, n_bad = 0;
-    run_greedy(r, trained_adapter(r, got), max_new, got);
-    run_greedy(r, trained_adapter(r, twin), max_new, twin);
+    const struct t5_config *c = t5_config_of(r->model);
+    int n_bad = 0, fill = n_beams > 1 ? c->eos_id : c->pad_id;
+    must(json_array(json_root(r->doc), key, &rows, &e), &e);
+    run_generation(r, trained_adapter(r, got), n_beams, MAX_NEW, fill, got);
+    run_generation(r, trained_adapter(r, twin), n_beams, MAX_NEW, fill, twin);
     for (int s = 0; s < r->pack->n_seqs; s++) {
         bool is_same = true, is_twin_same = true;
         struct json row = json_at(rows, (size_t)s);
-        for (int i = 0; i < max_new; i++) {
-            int64_t want;
-            int at = s * max_new + i;
-            must(json_int(json_at(row, (size_t)i + 1), NULL, 0, INT32_MAX, NULL, &want, &e), &e);
+        for (int i = 0; i < MAX_NEW; i++) {
+            int64_t want = fill;
+            int at = s * MAX_NEW + i;
+            if ((size_t)i + 1 < json_count(row))
+                must(json_int(json_at(row, (size_t)i + 1), NULL, 0, INT32_MAX, NULL, &want, &e),
+                     &e);
             is_same &= want == got->tokens[at];
             is_twin_same &= got->tokens[at] == twin->tokens[at];
         }
@@ -453,11 +466,12 @@ static bool check_folder(const char *folder)
     run_training(&r, nearby, &twin);
     check_training(&r, &got, &twin);
     check_full(&r);
-    int n_bad_greedy = check_greedy(&r, &got, &twin);
+    int n_bad_greedy = check_tokens(&r, "greedy", 1, &got, &twin);
+    int n_bad_beam = check_tokens(&r, "beam4", N_BEAMS, &got, &twin);
     printf("%s %s:", r.n_bad ? "FAIL" : "ok  ", folder);
     for (int w = 0; w < 8; w++)
         printf(" %s %.1e", what_names[w], r.worst[w]);
-    printf(" greedy %d of %d differ\n", n_bad_greedy, r.pack->n_seqs);
+    printf(" greedy %d, beams %d of %d differ\n", n_bad_greedy, n_bad_beam, r.pack->n_seqs);
     fflush(stdout);
     bool is_good = r.n_bad == 0;
     close_reference(&r);

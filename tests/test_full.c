@@ -149,7 +149,7 @@ static double summary(const char *name, const char *key)
 {
     struct json_doc *doc = NULL;
     struct err e = {0};
-    double v = NAN;
+    double v = (double)NAN;
     char path[256];
     snprintf(path, sizeof(path), PROGRAM_DIR "/%s/summary.json", name);
     if (json_load(&doc, path, &e) || json_double(json_root(doc), key, -1e30, 1e30, NULL, &v, &e))

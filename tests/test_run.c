@@ -1,5 +1,6 @@
 /* The round as a user sees it: the program runs a scenario without training, and the closed forms of
  * ../shared/ground-truth's rule and of the study's energy formula must be what its files say. */
+#include "sim/pick.h"
 #include "tests/program.h"
 
 #define J16_WIRED_J_PER_BIT 283.5e-9
@@ -178,9 +179,118 @@ static void nothing_trained_and_no_architecture_named_charges_the_weights_own(vo
     csv_close(r);
 }
 
+/* Two wired clients without training: a round of TIME seconds of computing each. More keys of the federation follow. */
+static void two_wired(const char *time, const char *federation)
+{
+    char text[1024];
+    snprintf(text, sizeof(text),
+             "{ \"seed\": 4, \"network\": { \"topology\": \"wired\" }, \"clients\": { \"count\": 2 }, "
+             "\"model\": { \"costs_of\": \"flan-t5-small\", \"train\": \"none\" }, \"compute\": { "
+             "\"time\": \"%s\" }, \"federation\": { \"rounds\": 1, \"clients_per_round\": 2%s } }",
+             time, federation);
+    program_write("s.json", text);
+    CHECK_INT(program("run s.json --set output.dir=out"), 0);
+}
+
+/* Watts of a device that waits, and of one that computes, from two rounds in which nothing else happens. */
+static void measure_watts(double *idle_w, double *busy_w)
+{
+    double joules[2], duration_s[2];
+    static const char *const time[] = {"0s", "10s"};
+    for (int i = 0; i < 2; i++) {
+        two_wired(time[i], "");
+        struct csv *r = program_csv("out/rounds.csv"), *c = program_csv("out/clients.csv");
+        joules[i] = program_cell(c, 0, "device_j");
+        duration_s[i] = program_cell(r, 0, "duration_s");
+        csv_close(r);
+        csv_close(c);
+    }
+    *idle_w = joules[0] / duration_s[0];
+    *busy_w = (joules[1] - *idle_w * duration_s[0]) / 10;
+    CHECK_NEAR(duration_s[1] - duration_s[0], 10, 1e-9);
+    CHECK_TRUE(*idle_w > 0 && *busy_w > *idle_w);
+}
+
+static void a_device_that_fails_takes_power_until_then_and_no_longer(void)
+{
+    double idle_w, busy_w, at[2], last = 0;
+    measure_watts(&idle_w, &busy_w);
+    two_wired("10s", ", \"failure_rate\": 1");
+    struct csv *r = program_csv("out/rounds.csv"), *c = program_csv("out/clients.csv");
+    for (uint32_t i = 0; i < 2; i++) {
+        CHECK_TRUE(pick_fails(4, 1, i, 1, &at[i]));
+        double waited_s = program_cell(c, i, "download_end_s");
+        CHECK_STR(program_word(c, i, "status"), "dropped");
+        CHECK_REL(program_cell(c, i, "device_j"), busy_w * 10 * at[i] + idle_w * waited_s, 1e-9);
+        last = fmax(last, waited_s + 10 * at[i]);
+    }
+    CHECK_TRUE(fabs(at[0] - at[1]) > 0.05); /* so that waiting for the other would show */
+    CHECK_NEAR(program_cell(r, 0, "duration_s"), last, 1e-9);
+    csv_close(r);
+    csv_close(c);
+}
+
+static void a_device_cut_by_the_deadline_has_computed_until_then(void)
+{
+    double idle_w, busy_w;
+    measure_watts(&idle_w, &busy_w);
+    two_wired("100s", ", \"deadline\": \"5s\"");
+    struct csv *c = program_csv("out/clients.csv");
+    double waited_s = program_cell(c, 0, "download_end_s");
+    CHECK_STR(program_word(c, 0, "status"), "late");
+    CHECK_REL(program_cell(c, 0, "device_j"), busy_w * (5 - waited_s) + idle_w * waited_s, 1e-9);
+    csv_close(c);
+}
+
+/* One group is done long before the deadline, the other is not; their paths have 1 and 3 switches. */
+static void a_deadline_spares_those_who_are_done(void)
+{
+    program_write("s.json",
+                  "{ \"clients\": { \"count\": 4, \"groups\": [ { \"name\": \"slow\", \"count\": 2, \"network\": "
+                  "{ \"topology\": \"lte\", \"path\": [\"lte_endpoint\", \"switch*3\"] } }, { \"name\": "
+                  "\"fast\", \"count\": 2, \"network\": { \"topology\": \"wired\", \"path\": [\"nic\", "
+                  "\"switch\"] } } ] }, \"model\": { \"costs_of\": \"flan-t5-small\", \"train\": \"none\" }, "
+                  "\"compute\": { \"time\": \"1s\" }, \"federation\": { \"rounds\": 1, \"clients_per_round\": "
+                  "4, \"deadline\": \"2s\" } }");
+    CHECK_INT(program("run s.json --set output.dir=out"), 0);
+    struct csv *r = program_csv("out/rounds.csv"), *c = program_csv("out/clients.csv"),
+               *el = program_csv("out/elements.csv");
+    CHECK_INT(program_cell(r, 0, "arrived"), 2);
+    CHECK_NEAR(program_cell(r, 0, "duration_s"), 2.0, 1e-9);
+    for (size_t i = 0; i < 4; i++)
+        CHECK_STR(program_word(c, i, "status"),
+                  strcmp(program_word(c, i, "group"), "fast") == 0 ? "ok" : "late");
+    CHECK_REL(sum(el, "joules"), 3.6e6 * sum(r, "comm_kwh"), 1e-12);
+    int counts = 0;
+    for (size_t i = 0; i < csv_rows(el); i++)
+        if (strcmp(program_word(el, i, "element"), "switch") == 0)
+            counts += (int)program_cell(el, i, "count");
+    CHECK_INT(counts, 2 * (1 + 3));
+    csv_close(r);
+    csv_close(c);
+    csv_close(el);
+}
+
+static void when_a_client_fails_has_nothing_to_do_with_whether(void)
+{
+    double sum_at = 0, at;
+    int n = 0;
+    for (uint32_t client = 0; client < 10000; client++)
+        if (pick_fails(1, 1, client, 0.3, &at)) {
+            sum_at += at;
+            n++;
+        }
+    CHECK_NEAR(n, 3000, 0.05);
+    CHECK_NEAR(sum_at / n, 0.5, 0.02);
+}
+
 int main(void)
 {
     program_begin();
+    CASE(a_device_that_fails_takes_power_until_then_and_no_longer);
+    CASE(a_device_cut_by_the_deadline_has_computed_until_then);
+    CASE(a_deadline_spares_those_who_are_done);
+    CASE(when_a_client_fails_has_nothing_to_do_with_whether);
     CASE(a_round_lasts_as_long_as_the_rule_says);
     CASE(granularity_is_compute_over_the_rest_of_the_round);
     CASE(flan_t5_large_costs_what_the_formula_says);

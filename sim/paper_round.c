@@ -8,12 +8,12 @@
 #include "sim/costs.h"
 #include "sim/run.h"
 
-static const char *const SCENARIO = "{ \"network\": { \"topology\": \"%s\" },\n"
-                                    "  \"clients\": { \"count\": 100, \"device\": \"%s\" },\n"
-                                    "  \"model\": { \"costs_of\": \"%s\", \"train\": \"none\" },\n"
-                                    "  \"federation\": { \"rounds\": 1, \"clients_per_round\": %d, "
-                                    "\"local_steps\": %d, \"batch\": 1,\n"
-                                    "                  \"payload\": \"%s\" } }\n";
+static const char SCENARIO[] = "{ \"network\": { \"topology\": \"%s\" },\n"
+                               "  \"clients\": { \"count\": 100, \"device\": \"%s\" },\n"
+                               "  \"model\": { \"costs_of\": \"%s\", \"train\": \"none\" },\n"
+                               "  \"federation\": { \"rounds\": 1, \"clients_per_round\": %d, "
+                               "\"local_steps\": %d, \"batch\": 1,\n"
+                               "                  \"payload\": \"%s\" } }\n";
 
 static enum err_code closed_comm(const struct scenario *s, double *out_s, struct err *e)
 {

@@ -86,7 +86,7 @@ static void literal_charges_the_set_as_it_is_and_needs_no_warning(void)
     CHECK_TRUE(memcmp(&set, perbit_find("v15"), sizeof(set)) == 0);
 }
 
-static const char *const SCENARIO =
+static const char SCENARIO[] =
     "{ \"network\": { \"topology\": \"%s\" }, \"clients\": { \"count\": 20, \"device\": "
     "\"a100-80gb\" }, \"model\": { \"costs_of\": \"flan-t5-large\", \"train\": \"none\" }, "
     "\"federation\": { \"rounds\": 2, \"batch\": 1, \"payload\": \"full\" } }";

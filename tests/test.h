@@ -16,7 +16,8 @@
 
 struct test_state {
     const char *name;
-    int n_cases, n_failed_cases, n_failures_here;
+    int n_cases, n_failed_cases, n_failures_here, n_skipped_cases;
+    bool is_skipped_here;
 };
 
 /* The one piece of state of a test program. */
@@ -37,6 +38,7 @@ static inline void test_begin(const char *name)
 {
     test_state()->name = name;
     test_state()->n_failures_here = 0;
+    test_state()->is_skipped_here = false;
 }
 
 static inline void test_finish(void)
@@ -44,14 +46,18 @@ static inline void test_finish(void)
     struct test_state *s = test_state();
     s->n_cases++;
     s->n_failed_cases += s->n_failures_here > 0;
-    printf("%s %s\n", s->n_failures_here ? "FAIL" : "ok  ", s->name);
+    bool is_skipped = s->is_skipped_here && !s->n_failures_here;
+    s->n_skipped_cases += is_skipped;
+    printf("%s %s\n", s->n_failures_here ? "FAIL" : is_skipped ? "skip" : "ok  ", s->name);
     fflush(stdout);
 }
 
 static inline int test_end(void)
 {
     struct test_state *s = test_state();
-    printf("%d passed, %d failed\n", s->n_cases - s->n_failed_cases, s->n_failed_cases);
+    printf("%d passed, %d failed, %d skipped\n",
+           s->n_cases - s->n_failed_cases - s->n_skipped_cases, s->n_failed_cases,
+           s->n_skipped_cases);
     return s->n_failed_cases || s->n_cases == 0 ? 1 : 0;
 }
 
@@ -105,6 +111,16 @@ static inline int test_end(void)
         double g_ = (got), w_ = (want), t_ = (tolerance);                                          \
         if (!(fabs(g_ - w_) <= t_ * fabs(w_)))                                                     \
             TEST_FAIL("%s: got %.17g, want %.17g, relative %.3g", #got, g_, w_, g_ / w_ - 1);      \
+    } while (0)
+
+/* Leaves the case, counted as skipped, when a folder or file that a user's clone lacks is not there. */
+#define SKIP_CASE_UNLESS(path)                                                                     \
+    do {                                                                                           \
+        if (access((path), R_OK) != 0) {                                                           \
+            printf("  skipped: %s is not here\n", (path));                                         \
+            test_state()->is_skipped_here = true;                                                  \
+            return;                                                                                \
+        }                                                                                          \
     } while (0)
 
 /* Ends the program as skipped when a folder or file that a user's clone lacks is not there. */

@@ -102,7 +102,7 @@ static const struct column SAMPLES[] = {
 
 static const struct column SUMMARIES[] = {
     SUMMARY(name, COLUMN_TEXT, "", "the scenario's name"),
-    SUMMARY(outcome, COLUMN_TEXT, "", "complete or interrupted"),
+    SUMMARY(outcome, COLUMN_TEXT, "", "complete, interrupted, or diverged: a training loss was no finite number"),
     SUMMARY(trained, COLUMN_TEXT, "", "the model that was really trained, or none"),
     SUMMARY(costs_of, COLUMN_TEXT, "", "the architecture whose payload and step times were charged"),
     SUMMARY(accounting, COLUMN_TEXT, "", "how T_comp, T_comm and joules were counted"),

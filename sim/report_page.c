@@ -52,9 +52,10 @@ static void put_run(struct html *h, const struct report *r, size_t k)
         html_text(h, a->warning);
         html_raw(h, "</p>");
     }
-    if (strcmp(report_total_word(run, "outcome"), "complete") != 0) {
+    if (strcmp(report_total_word(run, "outcome"), "interrupted") == 0)
         html_raw(h, "<p class=warn>This run was interrupted: its complete rounds are here.</p>");
-    }
+    if (strcmp(report_total_word(run, "outcome"), "diverged") == 0)
+        html_raw(h, "<p class=warn>Training diverged: from some round on its loss is no number.</p>");
 }
 
 static void put_version(struct html *h, const struct report *r)

@@ -33,6 +33,7 @@ struct server {
     size_t n_pending, cap_pending;
     int n_tickets;
     double last_loss;
+    bool has_diverged;
     struct summary_record summary;
     double sum_granularity;
     int64_t n_granularity;
@@ -234,6 +235,20 @@ static enum err_code put_client(struct server *s, const struct member *m, double
     return s->p.sinks ? sinks_row(s->p.sinks, record_clients(s->is_labelled), &c, e) : OK;
 }
 
+/* A loss that is no number makes every later one so, and its cells are empty as if nothing had been trained: says it
+ * once. */
+static void note_divergence(struct server *s, const struct round_record *r)
+{
+    if (isfinite(r->train_loss) || s->has_diverged)
+        return;
+    s->has_diverged = true;
+    if (s->p.progress)
+        log_warn(s->p.progress->log,
+                 "round %u: training diverged, its loss is not a finite number: expected a smaller "
+                 "federation.client_lr or federation.server.lr",
+                 s->round);
+}
+
 /* Books every member and fills the round's record. */
 static enum err_code account_round(struct server *s, size_t n_arrived, struct round_record *r,
                                    struct err *e)
@@ -264,8 +279,10 @@ static enum err_code account_round(struct server *s, size_t n_arrived, struct ro
         s->part[i] = costs_part(s->p.costs, m->group, m->train_s);
         loss += m->loss;
     }
-    if (s->p.learner && n_arrived)
+    if (s->p.learner && n_arrived) {
         r->train_loss = s->last_loss = loss / (double)n_arrived;
+        note_divergence(s, r);
+    }
     struct account_round a =
         s->p.scenario->energy.accounting->round(r->duration_s, n_arrived, s->part);
     r->t_comp_s = a.t_comp_s;
@@ -415,7 +432,7 @@ static void end_summary(struct server *s)
     struct summary_record *t = &s->summary;
     double comm_j = ledger_sum_value(&s->p.books->comm_j);
     double device_j = ledger_sum_value(&s->p.books->device_j);
-    t->outcome = s->code == ERR_INTERRUPTED ? "interrupted" : "complete";
+    t->outcome = s->code == ERR_INTERRUPTED ? "interrupted" : s->has_diverged ? "diverged" : "complete";
     t->mean_duration_s = mean(ledger_sum_value(&s->duration), t->rounds);
     t->mean_t_comp_s = mean(ledger_sum_value(&s->t_comp), t->rounds);
     t->mean_t_comm_s = mean(ledger_sum_value(&s->t_comm), t->rounds);

@@ -154,7 +154,7 @@ static bool is_done(struct variants *vs, struct variant *v)
     file_unmap(&f);
     mem_free(path);
     if (!is_same || result_summary(&summary, &vs->arena, v->folder, NULL) ||
-        strcmp(summary.outcome, "complete") != 0)
+        strcmp(summary.outcome, "interrupted") == 0)
         return false;
     v->summary = summary;
     return true;

@@ -129,6 +129,16 @@ static void rounds_without_a_result_leave_the_model_as_it_was(void)
     csv_close(r);
 }
 
+static void training_that_diverges_is_said_and_recorded(void)
+{
+    CHECK_INT(quickstart("wild", 2, "--set data.samples=400 --set evaluate.every=0 --set "
+                                    "federation.server.lr=1000000"),
+              0);
+    CHECK_HAS(program_text("err.txt"), "warning: round 2: training diverged");
+    CHECK_HAS(program_text("wild/summary.json"), "\"outcome\": \"diverged\"");
+    CHECK_HAS(program_text("two/summary.json"), "\"outcome\": \"complete\"");
+}
+
 /* With alpha 0.01 most of 100 clients hold none of 120 samples. */
 static void a_client_without_samples_drops_out_at_once(void)
 {
@@ -166,6 +176,7 @@ int main(void)
     CASE(an_interrupted_first_round_leaves_the_former_results);
     CASE(rounds_without_a_result_leave_the_model_as_it_was);
     CASE(a_client_without_samples_drops_out_at_once);
+    CASE(training_that_diverges_is_said_and_recorded);
     program_end();
     return test_end();
 }

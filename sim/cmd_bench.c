@@ -1,4 +1,3 @@
-#define _XOPEN_SOURCE 700 /* mkstemp */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +6,6 @@
 #include <unistd.h>
 
 #include "models/bench_train.h"
-#include "sim/base/file.h"
 #include "sim/base/mem.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
@@ -43,17 +41,10 @@ enum { MAX_REPEATS = BENCH_MAX_REPEATS };
 static enum err_code run_case(const struct network_case *c, struct run_performance *out,
                               struct err *e)
 {
-    char path[] = "/tmp/veryedge-bench-XXXXXX", text[2048];
-    int fd = mkstemp(path);
-    if (fd < 0)
-        return err_set(e, ERR_IO, "%s: cannot be created", path);
-    close(fd);
+    char text[2048];
     snprintf(text, sizeof(text), SCENARIO, c->clients, c->rounds, c->per_round);
-    enum err_code code = file_replace(path, text, strlen(text), e);
     struct scenario *s = NULL;
-    if (!code)
-        code = scenario_load(&s, path, 0, NULL, e);
-    unlink(path);
+    enum err_code code = scenario_read(&s, "bench", text, e);
     if (!code) {
         struct log log;
         log_init(&log, true);

@@ -3,8 +3,14 @@
  * The model's code (t5_*.c) calls these operations and knows nothing of threads or kernels. Work is
  * queued in order on a backend; sync waits for it and reports the first failure, which is kept until
  * then, so operations return nothing. Memory belongs to the backend: pointers from `alloc` may be
- * offset by the host but read and written only by operations, `set` and `get`. All numbers are float32,
- * matrices are row-major, a weight W of a linear layer is [out][in] as in the files of Hugging Face.
+ * offset by the host but read and written only by operations, `set` and `get`. Matrices are row-major, a
+ * weight W of a linear layer is [out][in] as in the files of Hugging Face.
+ *
+ * Two kinds of numbers. `float *` is float32 on every backend: the residual stream and its gradient,
+ * embeddings, norms, statistics, losses, adapters, gradients of weights, optimizers. `void *` holds values,
+ * the backend's type of value_bytes: what lies inside a layer (norms' results, q k v, gates, their
+ * gradients) and the weights of products. With precision "float32" values are float32, with "bf16"
+ * bfloat16, and products, sums and softmax still add up in float32. Offsets and strides count elements.
  *
  * Rows are packed: the tokens of all sequences of all members of a cohort stand end to end without
  * padding; sequences of one member are neighbours and members come in order. What an operation gives for
@@ -53,7 +59,7 @@ struct lora_args {
     const float *a, *b;
     float *da, *db; /* backward: +=, same stride */
     float *h;       /* written by forward, read by backward */
-    float *xd;      /* scratch [n, d_in], contents lost between calls; unused when drop.p = 0 */
+    void *xd;       /* scratch values [n, d_in], contents lost between calls; unused when drop.p = 0 */
     float *gh;      /* scratch [n, rank] of backward */
     struct dropout drop;
 };
@@ -71,22 +77,25 @@ struct attn_args {
     const int32_t *q_start, *q_len, *k_start, *k_len, *q_pos;
     int n_heads, d_kv;
     size_t ld_q, ld_kv, ld_o;
-    const float *q, *k, *v;
-    float *o, *lse;
+    const void *q, *k, *v;
+    void *o;
+    float *lse;
     bool is_causal, is_bidirectional;
     int n_buckets, max_distance;
     const float *bias_table;
     struct dropout drop; /* on probabilities; rows are query rows, col = head * 65536 + key position */
     /* backward only */
-    const float *dout;     /* gradient of o, ld_o */
-    float *dq, *dk, *dv;   /* written, not added; ld_q, ld_kv, ld_kv */
+    const void *dout;      /* gradient of o, ld_o */
+    void *dq, *dk, *dv;    /* written, not added; ld_q, ld_kv, ld_kv */
     float *dbias_table;    /* += or NULL */
 };
 
 struct backend_ops {
-    const char *name; /* "cpu", "cuda" */
+    const char *name;      /* "cpu", "cuda" */
+    const char *precision; /* "float32", "bf16" */
+    size_t value_bytes;    /* 4, or 2 */
 
-    /* n_threads 1 ..; what enters the memo key comes from describe. */
+    /* n_threads 1 ..; what enters the memo key comes from describe. ERR_DEVICE: no such device here. */
     enum err_code (*open)(struct backend **out, int n_threads, struct err *e);
     void (*close)(struct backend *b);
     /* "cpu openblas 0.3.21 zen f32": kernel and library versions that can change a bit of a result */
@@ -101,6 +110,9 @@ struct backend_ops {
     void (*copy)(struct backend *b, void *to, const void *from, size_t n_bytes);
     void (*zero)(struct backend *b, void *p, size_t n_bytes);
     enum err_code (*sync)(struct backend *b, struct err *e);
+    /* Float32 to values and back, n of them; get_values waits and copies to the host. */
+    void (*narrow)(struct backend *b, size_t n, void *to, const float *from);
+    void (*get_values)(struct backend *b, float *to_host, const void *from, size_t n);
 
     /* out[i] = table[ids[i]]    ids backend memory, 0 <= id < rows of the table (checked by the caller) */
     void (*embed)(struct backend *b, int n, int d, float *out, const float *table,
@@ -110,43 +122,48 @@ struct backend_ops {
                            const int32_t *ids);
 
     /* out = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps)    x, out [n, d]   rstd [n]   w [d] */
-    void (*rms_norm)(struct backend *b, int n, int d, float eps, float *out, float *rstd,
+    void (*rms_norm)(struct backend *b, int n, int d, float eps, void *out, float *rstd,
                      const float *x, const float *w);
     /* dx += ..., dw += ... (dw NULL: not wanted) */
     void (*rms_norm_backward)(struct backend *b, int n, int d, float *dx, float *dw,
-                              const float *dout, const float *x, const float *w, const float *rstd);
+                              const void *dout, const float *x, const float *w, const float *rstd);
 
     /* y [n, out] = x [n, in] W^T, or += when add. Rows of x, y at strides ld_x, ld_y (values). */
-    void (*linear)(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
-                   size_t ld_x, const float *w, bool add);
+    void (*linear)(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,
+                   size_t ld_x, const void *w, bool add);
     /* dx [n, in] = dy [n, out] W, or += */
-    void (*linear_backward)(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,
-                            const float *dy, size_t ld_y, const float *w, bool add);
+    void (*linear_backward)(struct backend *b, int n, int in, int out, void *dx, size_t ld_x,
+                            const void *dy, size_t ld_y, const void *w, bool add);
     /* dW [out, in] += dy^T x */
     void (*linear_backward_weight)(struct backend *b, int n, int in, int out, float *dw,
-                                   const float *dy, size_t ld_y, const float *x, size_t ld_x);
+                                   const void *dy, size_t ld_y, const void *x, size_t ld_x);
 
     /* y += the adapter's branch */
-    void (*lora)(struct backend *b, const struct lora_args *a, float *y, size_t ld_y,
-                 const float *x, size_t ld_x);
+    void (*lora)(struct backend *b, const struct lora_args *a, void *y, size_t ld_y,
+                 const void *x, size_t ld_x);
     /* da, db += ...; dx += ... (dx NULL: not wanted). x is the forward's input. */
-    void (*lora_backward)(struct backend *b, const struct lora_args *a, float *dx, const float *dy,
-                          size_t ld_y, const float *x, size_t ld_x);
+    void (*lora_backward)(struct backend *b, const struct lora_args *a, void *dx, const void *dy,
+                          size_t ld_y, const void *x, size_t ld_x);
 
-    /* out = dropout(x); out may be x. Also its own backward. [n, d] dense */
-    void (*dropout)(struct backend *b, int n, int d, float *out, const float *x,
+    /* out = dropout(x), [n, d] dense; its own backward too. From the stream to values, within the stream
+     * and within values; out of the last two may be x. */
+    void (*dropout)(struct backend *b, int n, int d, void *out, const float *x,
                     const struct dropout *drop);
-    /* x += dropout(y) */
-    void (*add_dropout)(struct backend *b, int n, int d, float *x, const float *y,
+    void (*dropout_stream)(struct backend *b, int n, int d, float *out, const float *x,
+                           const struct dropout *drop);
+    void (*dropout_values)(struct backend *b, int n, int d, void *out, const void *x,
+                           const struct dropout *drop);
+    /* out = x + dropout(y); out may be x */
+    void (*add_dropout)(struct backend *b, int n, int d, float *out, const float *x, const void *y,
                         const struct dropout *drop);
 
     /* out = dropout(gelu(g) * u), gelu in its tanh form. ug [n, 2d]: row = gate g [d] (wi_0), then u [d]
      * (wi_1). */
-    void (*geglu)(struct backend *b, int n, int d, float *out, const float *gu,
+    void (*geglu)(struct backend *b, int n, int d, void *out, const void *gu,
                   const struct dropout *drop);
     /* dgu [n, 2d] written */
-    void (*geglu_backward)(struct backend *b, int n, int d, float *dgu, const float *dout,
-                           const float *gu, const struct dropout *drop);
+    void (*geglu_backward)(struct backend *b, int n, int d, void *dgu, const void *dout,
+                           const void *gu, const struct dropout *drop);
 
     void (*attention)(struct backend *b, const struct attn_args *a);
     void (*attention_backward)(struct backend *b, const struct attn_args *a);
@@ -155,15 +172,15 @@ struct backend_ops {
      *   nll[i] = logsumexp(z_i) - z_i[label[i]]      x [n, d]   W [n_vocab, d]   label backend memory,
      * 0 <= label < n_vocab, or -1 for a row that is ignored (nll 0, no gradient).
      *   dx [n, d] written = row_scale[i] * d nll[i] / d x_i;   dw += ... (either NULL: not wanted) */
-    void (*head_loss)(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
-                      const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw);
+    void (*head_loss)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                      const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw);
     /* best[i] = the lowest index of the largest of z_i = x_i W^T */
-    void (*head_argmax)(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+    void (*head_argmax)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                         int32_t *best);
 
     /* The k most probable columns of each row: index[i k + j] and logp[i k + j] = log softmax(z_i)_j, z_i = x_i
      * W^T, most probable first, of equals the lowest index. 1 <= k <= n_vocab, k <= BACKEND_MAX_TOP. */
-    void (*head_top)(struct backend *b, int n, int d, int n_vocab, int k, const float *x, const float *w,
+    void (*head_top)(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
                      int32_t *index, float *logp);
 
     /* Steps of local optimizers over flat vectors of n values (all members at once). */

@@ -127,6 +127,17 @@ static void cpu_zero(struct backend *b, void *p, size_t n_bytes)
         memset(p, 0, n_bytes);
 }
 
+static void cpu_narrow(struct backend *b, size_t n, void *to, const float *from)
+{
+    if (to != from)
+        cpu_copy(b, to, from, n * sizeof(float));
+}
+
+static void cpu_get_values(struct backend *b, float *to, const void *from, size_t n)
+{
+    cpu_set(b, to, from, n * sizeof(float));
+}
+
 static enum err_code cpu_sync(struct backend *b, struct err *e)
 {
     struct cpu *c = cpu_of(b);
@@ -236,6 +247,8 @@ static void cpu_clip(struct backend *b, int n_members, size_t n, float *g, float
 
 const struct backend_ops cpu_backend = {
     .name = "cpu",
+    .precision = "float32",
+    .value_bytes = sizeof(float),
     .open = cpu_open,
     .close = cpu_close,
     .describe = cpu_describe,
@@ -246,6 +259,8 @@ const struct backend_ops cpu_backend = {
     .copy = cpu_copy,
     .zero = cpu_zero,
     .sync = cpu_sync,
+    .narrow = cpu_narrow,
+    .get_values = cpu_get_values,
     .embed = cpu_embed,
     .embed_backward = cpu_embed_backward,
     .rms_norm = cpu_rms_norm,
@@ -256,6 +271,8 @@ const struct backend_ops cpu_backend = {
     .lora = cpu_lora,
     .lora_backward = cpu_lora_backward,
     .dropout = cpu_dropout,
+    .dropout_stream = cpu_dropout_stream,
+    .dropout_values = cpu_dropout_values,
     .add_dropout = cpu_add_dropout,
     .geglu = cpu_geglu,
     .geglu_backward = cpu_geglu_backward,

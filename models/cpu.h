@@ -3,7 +3,8 @@
  * cpu.c holds the table, memory and optimizer steps, cpu_rows.c norms and element-wise operations,
  * cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_attn.c attention, cpu_loss.c
  * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
- * depends on the shape only, see models/team.h, so results do not depend on the number of threads. */
+ * depends on the shape only, see models/team.h, so results do not depend on the number of threads.
+ * Values are float32 here: a void pointer of the table is a float pointer. */
 #ifndef MODELS_CPU_H
 #define MODELS_CPU_H
 
@@ -75,33 +76,37 @@ void cpu_gemm_describe(char *out, size_t n);
 void cpu_embed(struct backend *b, int n, int d, float *out, const float *table, const int32_t *ids);
 void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const float *dout,
                         const int32_t *ids);
-void cpu_rms_norm(struct backend *b, int n, int d, float eps, float *out, float *rstd, const float *x,
+void cpu_rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd, const float *x,
                   const float *w);
-void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const float *dout,
+void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
                            const float *x, const float *w, const float *rstd);
-void cpu_dropout(struct backend *b, int n, int d, float *out, const float *x, const struct dropout *drop);
-void cpu_add_dropout(struct backend *b, int n, int d, float *x, const float *y,
-                     const struct dropout *drop);
-void cpu_geglu(struct backend *b, int n, int d, float *out, const float *gu, const struct dropout *drop);
-void cpu_geglu_backward(struct backend *b, int n, int d, float *dgu, const float *dout, const float *gu,
+void cpu_dropout(struct backend *b, int n, int d, void *out, const float *x, const struct dropout *drop);
+void cpu_dropout_stream(struct backend *b, int n, int d, float *out, const float *x,
                         const struct dropout *drop);
-void cpu_linear(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
-                size_t ld_x, const float *w, bool add);
-void cpu_linear_backward(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,
-                         const float *dy, size_t ld_y, const float *w, bool add);
-void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const float *dy,
-                                size_t ld_y, const float *x, size_t ld_x);
-void cpu_lora(struct backend *b, const struct lora_args *a, float *y, size_t ld_y, const float *x,
+void cpu_dropout_values(struct backend *b, int n, int d, void *out, const void *x,
+                        const struct dropout *drop);
+void cpu_add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                     const struct dropout *drop);
+void cpu_geglu(struct backend *b, int n, int d, void *out, const void *gu, const struct dropout *drop);
+void cpu_geglu_backward(struct backend *b, int n, int d, void *dgu, const void *dout, const void *gu,
+                        const struct dropout *drop);
+void cpu_linear(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,
+                size_t ld_x, const void *w, bool add);
+void cpu_linear_backward(struct backend *b, int n, int in, int out, void *dx, size_t ld_x,
+                         const void *dy, size_t ld_y, const void *w, bool add);
+void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const void *dy,
+                                size_t ld_y, const void *x, size_t ld_x);
+void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y, const void *x,
               size_t ld_x);
-void cpu_lora_backward(struct backend *b, const struct lora_args *a, float *dx, const float *dy,
-                       size_t ld_y, const float *x, size_t ld_x);
+void cpu_lora_backward(struct backend *b, const struct lora_args *a, void *dx, const void *dy,
+                       size_t ld_y, const void *x, size_t ld_x);
 void cpu_attention(struct backend *b, const struct attn_args *a);
 void cpu_attention_backward(struct backend *b, const struct attn_args *a);
-void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
-                   const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw);
-void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                   const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw);
+void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                      int32_t *best);
-void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const float *x, const float *w,
+void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
                   int32_t *index, float *logp);
 
 extern const struct backend_ops cpu_backend;

@@ -158,12 +158,23 @@ static void zero_rows(float *x, size_t ld, size_t row, int n, size_t col, int d)
         memset(x + i * ld + col, 0, (size_t)d * sizeof(*x));
 }
 
+/* Row and column of a matrix of values. */
+static inline const float *in(const void *x, size_t ld, size_t row, size_t col)
+{
+    return (const float *)x + row * ld + col;
+}
+
+static inline float *out(void *x, size_t ld, size_t row, size_t col)
+{
+    return (float *)x + row * ld + col;
+}
+
 /* s = q k^T of a tile */
 static void scores(const struct attn_args *a, const struct attn_task *t, int i0, int rows, int n_seen,
                    float *s)
 {
-    cpu_gemm(false, true, rows, n_seen, a->d_kv, 1, a->q + (t->q0 + (size_t)i0) * a->ld_q + t->col,
-             a->ld_q, a->k + t->k0 * a->ld_kv + t->col, a->ld_kv, 0, s, t->ld);
+    cpu_gemm(false, true, rows, n_seen, a->d_kv, 1, in(a->q, a->ld_q, t->q0 + (size_t)i0, t->col),
+             a->ld_q, in(a->k, a->ld_kv, t->k0, t->col), a->ld_kv, 0, s, t->ld);
 }
 
 static void attn_forward(void *arg, int task, int thread)
@@ -176,8 +187,8 @@ static void attn_forward(void *arg, int task, int thread)
         int rows = cpu_min(t.tile, t.n_q - i0), n_seen = keys_seen(a, &t, i0 + rows);
         scores(a, &t, i0, rows, n_seen, s);
         softmax_tile(p, &t, i0, rows, n_seen, s, s + p->max_tile);
-        cpu_gemm(false, false, rows, a->d_kv, n_seen, 1, s, t.ld, a->v + t.k0 * a->ld_kv + t.col,
-                 a->ld_kv, 0, a->o + (t.q0 + (size_t)i0) * a->ld_o + t.col, a->ld_o);
+        cpu_gemm(false, false, rows, a->d_kv, n_seen, 1, s, t.ld, in(a->v, a->ld_kv, t.k0, t.col),
+                 a->ld_kv, 0, out(a->o, a->ld_o, t.q0 + (size_t)i0, t.col), a->ld_o);
     }
 }
 
@@ -245,17 +256,18 @@ static void attn_backward_tile(const struct attn_call *p, const struct attn_task
 {
     const struct attn_args *a = &p->a;
     int n = keys_seen(a, t, i0 + rows);
-    size_t q_at = (t->q0 + (size_t)i0) * a->ld_q + t->col, k_at = t->k0 * a->ld_kv + t->col;
-    const float *dout = a->dout + (t->q0 + (size_t)i0) * a->ld_o + t->col;
+    size_t q0 = t->q0 + (size_t)i0;
+    const float *q = in(a->q, a->ld_q, q0, t->col), *k = in(a->k, a->ld_kv, t->k0, t->col);
+    const float *v = in(a->v, a->ld_kv, t->k0, t->col), *dout = in(a->dout, a->ld_o, q0, t->col);
+    float *dk = out(a->dk, a->ld_kv, t->k0, t->col), *dv = out(a->dv, a->ld_kv, t->k0, t->col);
     float beta = i0 == 0 ? 0 : 1; /* keys that the first tile does not see were set to 0 before */
     scores(a, t, i0, rows, n, at->s);
-    cpu_gemm(false, true, rows, n, a->d_kv, 1, dout, a->ld_o, a->v + k_at, a->ld_kv, 0, at->dp, t->ld);
+    cpu_gemm(false, true, rows, n, a->d_kv, 1, dout, a->ld_o, v, a->ld_kv, 0, at->dp, t->ld);
     softmax_tile_backward(p, t, i0, rows, n, at);
-    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->s, t->ld, dout, a->ld_o, beta, a->dv + k_at, a->ld_kv);
-    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->dp, t->ld, a->q + q_at, a->ld_q, beta, a->dk + k_at,
-             a->ld_kv);
-    cpu_gemm(false, false, rows, a->d_kv, n, 1, at->dp, t->ld, a->k + k_at, a->ld_kv, 0, a->dq + q_at,
-             a->ld_q);
+    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->s, t->ld, dout, a->ld_o, beta, dv, a->ld_kv);
+    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->dp, t->ld, q, a->ld_q, beta, dk, a->ld_kv);
+    cpu_gemm(false, false, rows, a->d_kv, n, 1, at->dp, t->ld, k, a->ld_kv, 0,
+             out(a->dq, a->ld_q, q0, t->col), a->ld_q);
 }
 
 static void attn_backward(void *arg, int task, int thread)

@@ -58,8 +58,8 @@ static void linear_block(void *arg, int task, int thread)
              (size_t)p->in, p->beta, p->y + (size_t)from * p->ld_y, p->ld_y);
 }
 
-void cpu_linear(struct backend *b, int n, int in, int out, float *y, size_t ld_y, const float *x,
-                size_t ld_x, const float *w, bool add)
+void cpu_linear(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,
+                size_t ld_x, const void *w, bool add)
 {
     struct linear_args p = {n, in, out, linear_rows(n), y, ld_y, x, ld_x, w, add ? 1.0f : 0.0f};
     team_run(cpu_of(b)->team, cpu_blocks(n, p.rows), linear_block, &p);
@@ -75,8 +75,8 @@ static void linear_backward_block(void *arg, int task, int thread)
              (size_t)p->in, p->beta, p->y + (size_t)from * p->ld_y, p->ld_y);
 }
 
-void cpu_linear_backward(struct backend *b, int n, int in, int out, float *dx, size_t ld_x,
-                         const float *dy, size_t ld_y, const float *w, bool add)
+void cpu_linear_backward(struct backend *b, int n, int in, int out, void *dx, size_t ld_x,
+                         const void *dy, size_t ld_y, const void *w, bool add)
 {
     struct linear_args p = {n, in, out, linear_rows(n), dx, ld_x, dy, ld_y, w, add ? 1.0f : 0.0f};
     team_run(cpu_of(b)->team, cpu_blocks(n, p.rows), linear_backward_block, &p);
@@ -94,8 +94,8 @@ static void weight_block(void *arg, int task, int thread)
                  p->y + (size_t)from * (size_t)p->in, (size_t)p->in);
 }
 
-void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const float *dy,
-                                size_t ld_y, const float *x, size_t ld_x)
+void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const void *dy,
+                                size_t ld_y, const void *x, size_t ld_x)
 {
     struct linear_args p = {n, in, out, 0, dw, ld_y, x, ld_x, dy, 1};
     team_run(cpu_of(b)->team, cpu_blocks(out, COLS), weight_block, &p);
@@ -187,7 +187,7 @@ static void lora_block(void *arg, int task, int thread)
              p->y + (size_t)at.from * p->ld_y, p->ld_y);
 }
 
-void cpu_lora(struct backend *b, const struct lora_args *a, float *y, size_t ld_y, const float *x,
+void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y, const void *x,
               size_t ld_x)
 {
     struct lora_call p = lora_call(b, a);
@@ -207,7 +207,7 @@ CPU_KERNEL static void lora_drop_backward(const struct lora_call *p, struct lora
     for (int i = 0; i < at.n; i++) {
         size_t row = (size_t)(at.from + i);
         const float *x = p->x + row * p->ld_x, *from = gx + (size_t)i * d;
-        float *xd = p->a.xd + row * d, *dx = p->dx + row * p->ld_x;
+        float *xd = (float *)p->a.xd + row * d, *dx = p->dx + row * p->ld_x;
         cpu_mask(mask, p->a.d_in, &p->a.drop, row, 0);
 #pragma omp simd
         for (size_t j = 0; j < d; j++) {
@@ -235,7 +235,7 @@ static void lora_backward_block(void *arg, int task, int thread)
         cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, r, a->a + off, d, 0, gx, d);
         lora_drop_backward(p, at, gx, mask);
     } else if (drops)
-        lora_drop(p, at, a->xd + (size_t)at.from * d, mask);
+        lora_drop(p, at, (float *)a->xd + (size_t)at.from * d, mask);
 }
 
 /* da and db of one member, COLS columns of its input or output at a time. */
@@ -254,7 +254,7 @@ static void lora_grad_block(void *arg, int task, int thread)
     size_t off = (size_t)at.member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in;
     if (block < in_blocks) {
         int col = block * COLS, cols = cpu_min(COLS, a->d_in - col);
-        const float *x = cpu_drops(&a->drop) ? a->xd : p->x;
+        const float *x = cpu_drops(&a->drop) ? (const float *)a->xd : p->x;
         size_t ld = cpu_drops(&a->drop) ? d : p->ld_x;
         cpu_gemm(true, false, a->rank, cols, at.n, 1, a->gh + (size_t)at.from * r, r,
                  x + (size_t)at.from * ld + (size_t)col, ld, 1,
@@ -266,8 +266,8 @@ static void lora_grad_block(void *arg, int task, int thread)
              a->h + (size_t)at.from * r, r, 1, a->db + off + (size_t)col * r, r);
 }
 
-void cpu_lora_backward(struct backend *b, const struct lora_args *a, float *dx, const float *dy,
-                       size_t ld_y, const float *x, size_t ld_x)
+void cpu_lora_backward(struct backend *b, const struct lora_args *a, void *dx, const void *dy,
+                       size_t ld_y, const void *x, size_t ld_x)
 {
     struct lora_call p = lora_call(b, a);
     p.dx = dx;

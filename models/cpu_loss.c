@@ -80,8 +80,8 @@ static void loss_weight_block(void *arg, int task, int thread)
              p->x + (size_t)p->chunk_from * d, d, 1, p->dw + (size_t)col * d, d);
 }
 
-void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
-                   const int32_t *label, const float *row_scale, float *nll, float *dx, float *dw)
+void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                   const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw)
 {
     struct cpu *c = cpu_of(b);
     struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .rows = loss_rows(n_vocab), .x = x,
@@ -135,7 +135,7 @@ static void argmax_block(void *arg, int task, int thread)
         p->best[from + i] = argmax_row(z + (size_t)i * v, p->n_vocab);
 }
 
-void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const float *x, const float *w,
+void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                      int32_t *best)
 {
     struct cpu *c = cpu_of(b);
@@ -191,7 +191,7 @@ static void top_block(void *arg, int task, int thread)
     }
 }
 
-void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const float *x, const float *w,
+void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
                   int32_t *index, float *logp)
 {
     struct cpu *c = cpu_of(b);

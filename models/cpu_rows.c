@@ -88,7 +88,7 @@ CPU_KERNEL static void rms_norm_block(void *arg, int task, int thread)
     }
 }
 
-void cpu_rms_norm(struct backend *b, int n, int d, float eps, float *out, float *rstd, const float *x,
+void cpu_rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd, const float *x,
                   const float *w)
 {
     struct rows_args p = {.n = n, .d = d, .out = out, .sums = rstd, .x = x, .w = w, .eps = eps};
@@ -124,7 +124,7 @@ CPU_KERNEL static void rms_norm_backward_block(void *arg, int task, int thread)
     }
 }
 
-void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const float *dout,
+void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
                            const float *x, const float *w, const float *rstd)
 {
     struct cpu *c = cpu_of(b);
@@ -237,9 +237,10 @@ CPU_KERNEL static void plain_block(void *arg, int task, int thread)
         memmove(out, x, n * sizeof(float));
         return;
     }
+    const float *y = p->y + at.from * d;
 #pragma omp simd
     for (size_t j = 0; j < n; j++)
-        out[j] += x[j];
+        out[j] = y[j] + x[j];
 }
 
 static void dropout_run(struct backend *b, struct rows_args *p)
@@ -251,17 +252,29 @@ static void dropout_run(struct backend *b, struct rows_args *p)
         team_run(p->c->team, cpu_blocks(p->n, ROWS), dropout_block, p);
 }
 
-void cpu_dropout(struct backend *b, int n, int d, float *out, const float *x,
+void cpu_dropout(struct backend *b, int n, int d, void *out, const float *x,
                  const struct dropout *drop)
 {
     struct rows_args p = {.n = n, .d = d, .out = out, .x = x, .drop = drop};
     dropout_run(b, &p);
 }
 
-void cpu_add_dropout(struct backend *b, int n, int d, float *x, const float *y,
+void cpu_dropout_stream(struct backend *b, int n, int d, float *out, const float *x,
+                        const struct dropout *drop)
+{
+    cpu_dropout(b, n, d, out, x, drop);
+}
+
+void cpu_dropout_values(struct backend *b, int n, int d, void *out, const void *x,
+                        const struct dropout *drop)
+{
+    cpu_dropout(b, n, d, out, x, drop);
+}
+
+void cpu_add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
                      const struct dropout *drop)
 {
-    struct rows_args p = {.n = n, .d = d, .out = x, .x = y, .y = x, .drop = drop};
+    struct rows_args p = {.n = n, .d = d, .out = out, .x = y, .y = x, .drop = drop};
     dropout_run(b, &p);
 }
 
@@ -293,7 +306,7 @@ CPU_KERNEL static void geglu_block(void *arg, int task, int thread)
     }
 }
 
-void cpu_geglu(struct backend *b, int n, int d, float *out, const float *gu, const struct dropout *drop)
+void cpu_geglu(struct backend *b, int n, int d, void *out, const void *gu, const struct dropout *drop)
 {
     struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = out, .x = gu, .drop = drop};
     if (cpu_scratch(p.c, cpu_mask_room(d)))
@@ -320,7 +333,7 @@ CPU_KERNEL static void geglu_backward_block(void *arg, int task, int thread)
     }
 }
 
-void cpu_geglu_backward(struct backend *b, int n, int d, float *dgu, const float *dout, const float *gu,
+void cpu_geglu_backward(struct backend *b, int n, int d, void *dgu, const void *dout, const void *gu,
                         const struct dropout *drop)
 {
     struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = dgu, .x = gu, .y = dout, .drop = drop};

@@ -11,12 +11,12 @@ struct part {
     float *dx;
 };
 
-/* The gradient of a residual branch: dropout of dx, or dx itself where nothing is dropped. */
-static const float *branch_gradient(const struct t5_run *r, const struct part *p, int site)
+/* The gradient of a residual branch: dropout of dx as values, or dx itself where that is the same. */
+static const void *branch_gradient(const struct t5_run *r, const struct part *p, int site)
 {
     const struct t5_work *w = r->w;
     struct dropout drop = t5_drop(r, p->layer, site, p->rows);
-    if (drop.p <= 0)
+    if (drop.p <= 0 && w->ops->value_bytes == sizeof(float))
         return p->dx;
     w->ops->dropout(w->b, p->n, w->model->config.d_model, w->branch, p->dx, &drop);
     return w->branch;
@@ -24,11 +24,11 @@ static const float *branch_gradient(const struct t5_run *r, const struct part *p
 
 /* Through y = x W^T: dx written (NULL: not wanted), dW added to where weights are trained. */
 static void linear_down(const struct t5_run *r, const struct t5_side *rows, int in, int out,
-                        float *dx, const float *dy, size_t ld_y, const float *x, size_t at)
+                        void *dx, const void *dy, size_t ld_y, const void *x, size_t at)
 {
     const struct t5_work *w = r->w;
     if (dx)
-        w->ops->linear_backward(w->b, rows->n, in, out, dx, (size_t)in, dy, ld_y, t5_w(w, at),
+        w->ops->linear_backward(w->b, rows->n, in, out, dx, (size_t)in, dy, ld_y, t5_wv(w, at),
                                 false);
     if (w->dw)
         w->ops->linear_backward_weight(w->b, rows->n, in, out, t5_dw(w, at), dy, ld_y, x,
@@ -44,7 +44,7 @@ static void feed_forward_down(const struct t5_run *r, const struct part *p)
     int d = c->d_model, ff = c->d_ff;
     size_t ld = 2 * (size_t)ff;
     struct dropout drop = t5_drop(r, p->layer, SITE_FF, p->rows);
-    const float *dy = branch_gradient(r, p, SITE_FF_OUT);
+    const void *dy = branch_gradient(r, p, SITE_FF_OUT);
     if (t5_is_trained(r, p->layer, LORA_AT_WO))
         w->ops->geglu(w->b, p->n, ff, w->inside, k->gu, &drop);
     linear_down(r, p->rows, ff, d, w->d_inside, dy, (size_t)d, w->inside, at->wo);
@@ -56,7 +56,8 @@ static void feed_forward_down(const struct t5_run *r, const struct part *p)
     linear_down(r, p->rows, d, 2 * ff, w->d_norm, w->d_wide, ld, w->norm, at->wi);
     t5_adapt_backward(r, p->layer, LORA_AT_WI_0, p->rows, w->d_norm, w->d_wide, ld, w->norm,
                       (size_t)d);
-    t5_adapt_backward(r, p->layer, LORA_AT_WI_1, p->rows, w->d_norm, w->d_wide + ff, ld, w->norm,
+    t5_adapt_backward(r, p->layer, LORA_AT_WI_1, p->rows, w->d_norm, t5_at(w, w->d_wide, (size_t)ff), ld,
+                      w->norm,
                       (size_t)d);
     w->ops->rms_norm_backward(w->b, p->n, d, p->dx, t5_dw(w, at->norm_ff), w->d_norm, k->x_ff,
                               t5_w(w, at->norm_ff), k->rstd_ff);
@@ -69,8 +70,8 @@ static void attention_out_down(const struct t5_run *r, const struct part *p, boo
     const struct t5_layer_at *at = t5_layer(w, p->layer);
     const struct t5_kept *k = &w->kept[p->layer];
     int d = w->model->config.d_model, inner = t5_inner(&w->model->config);
-    const float *o = is_cross ? k->co : k->o;
-    const float *dy = branch_gradient(r, p, is_cross ? SITE_CROSS_OUT : SITE_ATTN_OUT);
+    const void *o = is_cross ? k->co : k->o;
+    const void *dy = branch_gradient(r, p, is_cross ? SITE_CROSS_OUT : SITE_ATTN_OUT);
     linear_down(r, p->rows, inner, d, w->d_inside, dy, (size_t)d, o, is_cross ? at->co : at->o);
     t5_adapt_backward(r, p->layer, is_cross ? LORA_AT_CO : LORA_AT_O, p->rows, w->d_inside, dy,
                       (size_t)d, o, (size_t)inner);
@@ -104,14 +105,14 @@ static void self_attention_down(const struct t5_run *r, const struct part *p, bo
     struct attn_args a = t5_self_args(r, p->layer);
     a.dout = w->d_inside;
     a.dq = w->d_wide;
-    a.dk = w->d_wide + inner;
-    a.dv = w->d_wide + 2 * inner;
+    a.dk = t5_at(w, w->d_wide, (size_t)inner);
+    a.dv = t5_at(w, w->d_wide, 2 * (size_t)inner);
     a.dbias_table = t5_dw(w, w->model->stack[p->layer >= c->n_enc].bias);
     w->ops->attention_backward(w->b, &a);
     if (is_wanted)
         w->ops->rms_norm(w->b, p->n, d, c->eps, w->norm, k->rstd_self, k->x,
                          t5_w(w, at->norm_self));
-    float *d_norm = is_lowest ? NULL : w->d_norm;
+    void *d_norm = is_lowest ? NULL : w->d_norm;
     linear_down(r, p->rows, d, 3 * inner, d_norm, w->d_wide, ld, w->norm, at->q);
     t5_adapt_backward(r, p->layer, LORA_AT_Q, p->rows, d_norm, a.dq, ld, w->norm, ld_x);
     t5_adapt_backward(r, p->layer, LORA_AT_K, p->rows, d_norm, a.dk, ld, w->norm, ld_x);
@@ -122,7 +123,7 @@ static void self_attention_down(const struct t5_run *r, const struct part *p, bo
 }
 
 /* Keys and values of cross-attention: into the gradient of the encoder's output. */
-static void cross_keys_down(const struct t5_run *r, int layer, const float *dkv)
+static void cross_keys_down(const struct t5_run *r, int layer, void *dkv)
 {
     const struct t5_work *w = r->w;
     const struct t5_config *c = &w->model->config;
@@ -132,12 +133,12 @@ static void cross_keys_down(const struct t5_run *r, int layer, const float *dkv)
     size_t ld = 2 * (size_t)inner;
     bool is_first = layer == c->n_enc + c->n_dec - 1;
     w->ops->linear_backward(w->b, in->n, d, 2 * inner, w->d_enc_out, (size_t)d, dkv, ld,
-                            t5_w(w, at->ck), !is_first);
+                            t5_wv(w, at->ck), !is_first);
     if (w->dw)
         w->ops->linear_backward_weight(w->b, in->n, d, 2 * inner, t5_dw(w, at->ck), dkv, ld,
                                        w->out[0], (size_t)d);
     t5_adapt_backward(r, layer, LORA_AT_CK, in, w->d_enc_out, dkv, ld, w->out[0], (size_t)d);
-    t5_adapt_backward(r, layer, LORA_AT_CV, in, w->d_enc_out, dkv + inner, ld, w->out[0],
+    t5_adapt_backward(r, layer, LORA_AT_CV, in, w->d_enc_out, t5_at(w, dkv, (size_t)inner), ld, w->out[0],
                       (size_t)d);
 }
 
@@ -153,8 +154,8 @@ static void cross_attention_down(const struct t5_run *r, const struct part *p)
     a.dout = w->d_inside;
     /* dk dv [n, 2 inner], then dq [m, inner]: together they fit d_wide [r, 3 inner] */
     a.dk = w->d_wide;
-    a.dv = w->d_wide + inner;
-    a.dq = w->d_wide + (size_t)w->side[0].n * 2 * (size_t)inner;
+    a.dv = t5_at(w, w->d_wide, (size_t)inner);
+    a.dq = t5_at(w, w->d_wide, (size_t)w->side[0].n * 2 * (size_t)inner);
     w->ops->attention_backward(w->b, &a);
     cross_keys_down(r, p->layer, a.dk);
     if (t5_is_trained(r, p->layer, LORA_AT_CQ))
@@ -168,14 +169,14 @@ static void cross_attention_down(const struct t5_run *r, const struct part *p)
 }
 
 /* Through dropout and final norm of a stack. d_out is changed. */
-static void stack_end_down(const struct t5_run *r, int stack, float *d_out)
+static void stack_end_down(const struct t5_run *r, int stack, void *d_out)
 {
     const struct t5_work *w = r->w;
     int n = w->side[stack].n, d = w->model->config.d_model;
     size_t at = w->model->stack[stack].norm;
     struct dropout drop = t5_drop_stack(r, stack, SITE_END);
     if (drop.p > 0)
-        w->ops->dropout(w->b, n, d, d_out, d_out, &drop);
+        w->ops->dropout_values(w->b, n, d, d_out, d_out, &drop);
     w->ops->zero(w->b, w->dx[stack], (size_t)n * (size_t)d * sizeof(float));
     w->ops->rms_norm_backward(w->b, n, d, w->dx[stack], t5_dw(w, at), d_out, w->x_end[stack],
                               t5_w(w, at), w->rstd_end[stack]);
@@ -189,7 +190,7 @@ static void embedding_down(const struct t5_run *r, int stack)
     if (!w->dw)
         return;
     if (drop.p > 0)
-        w->ops->dropout(w->b, n, d, w->dx[stack], w->dx[stack], &drop);
+        w->ops->dropout_stream(w->b, n, d, w->dx[stack], w->dx[stack], &drop);
     w->ops->embed_backward(w->b, n, d, t5_dw(w, w->model->shared), w->dx[stack], w->side[stack].id);
 }
 

@@ -187,7 +187,7 @@ static enum err_code beam_step(struct search *s, struct err *e)
     size_t n = (size_t)(s->slots.n * s->n_top);
     t5_slots_step(&s->slots);
     w->ops->head_top(w->b, s->slots.n, c->d_model, c->vocab, s->n_top, w->out[1],
-                     t5_w(w, w->model->head), w->best, w->logp);
+                     t5_wv(w, w->model->head), w->best, w->logp);
     w->ops->get(w->b, s->top, w->best, n * sizeof(*s->top));
     w->ops->get(w->b, s->logp, w->logp, n * sizeof(*s->logp));
     enum err_code code = w->ops->sync(w->b, e);

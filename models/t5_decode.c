@@ -19,11 +19,11 @@ static enum err_code collect_nll(struct t5_work *w, const struct pack *p, double
     return code;
 }
 
-static void loss(const struct t5_run *r, float *dx)
+static void loss(const struct t5_run *r, void *dx)
 {
     const struct t5_work *w = r->w;
     const struct t5_config *c = &w->model->config;
-    w->ops->head_loss(w->b, w->side[1].n, c->d_model, c->vocab, w->out[1], t5_w(w, w->model->head),
+    w->ops->head_loss(w->b, w->side[1].n, c->d_model, c->vocab, w->out[1], t5_wv(w, w->model->head),
                       w->label, w->row_scale, w->nll, dx, dx ? t5_dw(w, w->model->head) : NULL);
 }
 
@@ -36,6 +36,8 @@ enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapt
     enum err_code code = t5_upload(w, p->pack, e);
     if (code)
         return code;
+    if (w->dw)
+        t5_narrow(w->model, w->b);
     t5_encode(&r);
     t5_decode(&r);
     loss(&r, w->d_norm);
@@ -59,7 +61,7 @@ enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, 
 enum err_code t5_encoder_out(struct t5_work *w, float *out, struct err *e)
 {
     size_t n = (size_t)w->side[0].n * (size_t)w->model->config.d_model;
-    w->ops->get(w->b, out, w->out[0], n * sizeof(float));
+    w->ops->get_values(w->b, out, w->out[0], n);
     return w->ops->sync(w->b, e);
 }
 
@@ -68,13 +70,13 @@ enum err_code t5_logits(struct t5_work *w, float *out, struct err *e)
     const struct t5_config *c = &w->model->config;
     size_t n = (size_t)w->side[1].n, n_bytes;
     void *logits;
-    CHECK(size_mul3(n, (size_t)c->vocab, sizeof(float), &n_bytes));
+    CHECK(size_mul3(n, (size_t)c->vocab, w->ops->value_bytes, &n_bytes));
     enum err_code code = w->ops->alloc(w->b, &logits, n_bytes, "the logits of a pass", e);
     if (code)
         return code;
     w->ops->linear(w->b, (int)n, c->d_model, c->vocab, logits, (size_t)c->vocab, w->out[1],
-                   (size_t)c->d_model, t5_w(w, w->model->head), false);
-    w->ops->get(w->b, out, logits, n_bytes);
+                   (size_t)c->d_model, t5_wv(w, w->model->head), false);
+    w->ops->get_values(w->b, out, logits, n * (size_t)c->vocab);
     code = w->ops->sync(w->b, e);
     w->ops->free(w->b, logits);
     return code;
@@ -88,7 +90,7 @@ static enum err_code greedy_step(struct t5_slots *g, struct err *e)
     const struct t5_work *w = g->r->w;
     const struct t5_config *c = &w->model->config;
     t5_slots_step(g);
-    w->ops->head_argmax(w->b, g->n, c->d_model, c->vocab, w->out[1], t5_w(w, w->model->head),
+    w->ops->head_argmax(w->b, g->n, c->d_model, c->vocab, w->out[1], t5_wv(w, w->model->head),
                         w->best);
     w->ops->get(w->b, g->token, w->best, (size_t)g->n * sizeof(int32_t));
     return w->ops->sync(w->b, e);

@@ -4,13 +4,10 @@
 
 /* next = x + dropout(branch) */
 static void residual(const struct t5_run *r, int n, float *next, const float *x,
-                     const float *branch, const struct dropout *drop)
+                     const void *branch, const struct dropout *drop)
 {
     const struct t5_work *w = r->w;
-    int d = w->model->config.d_model;
-    if (next != x)
-        w->ops->copy(w->b, next, x, (size_t)n * (size_t)d * sizeof(float));
-    w->ops->add_dropout(w->b, n, d, next, branch, drop);
+    w->ops->add_dropout(w->b, n, w->model->config.d_model, next, x, branch, drop);
 }
 
 /* The bias table belongs to self-attention; n_heads and d_kv to all. */
@@ -38,8 +35,8 @@ struct attn_args t5_self_args(const struct t5_run *r, int layer)
     a.q_len = a.k_len = s->len;
     a.ld_q = a.ld_kv = 3 * inner;
     a.q = k->qkv;
-    a.k = k->qkv + inner;
-    a.v = k->qkv + 2 * inner;
+    a.k = t5_at(w, k->qkv, inner);
+    a.v = t5_at(w, k->qkv, 2 * inner);
     a.o = k->o;
     a.lse = k->lse;
     a.is_causal = stack == 1;
@@ -63,14 +60,14 @@ struct attn_args t5_cross_args(const struct t5_run *r, int layer)
     a.ld_kv = 2 * inner;
     a.q = k->cq;
     a.k = k->ckv;
-    a.v = k->ckv + inner;
+    a.v = t5_at(w, k->ckv, inner);
     a.o = k->co;
     a.lse = k->clse;
     a.drop = t5_drop(r, layer, SITE_CROSS, &w->side[1]);
     return a;
 }
 
-void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, float *qkv,
+void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, void *qkv,
                   size_t ld)
 {
     const struct t5_work *w = r->w;
@@ -80,10 +77,10 @@ void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows,
     int d = c->d_model, inner = t5_inner(c);
     size_t ld_x = (size_t)d, step = (size_t)inner;
     w->ops->rms_norm(w->b, rows->n, d, c->eps, w->norm, k->rstd_self, k->x, t5_w(w, at->norm_self));
-    w->ops->linear(w->b, rows->n, d, 3 * inner, qkv, ld, w->norm, ld_x, t5_w(w, at->q), false);
+    w->ops->linear(w->b, rows->n, d, 3 * inner, qkv, ld, w->norm, ld_x, t5_wv(w, at->q), false);
     t5_adapt(r, layer, LORA_AT_Q, rows, qkv, ld, w->norm, ld_x);
-    t5_adapt(r, layer, LORA_AT_K, rows, qkv + step, ld, w->norm, ld_x);
-    t5_adapt(r, layer, LORA_AT_V, rows, qkv + 2 * step, ld, w->norm, ld_x);
+    t5_adapt(r, layer, LORA_AT_K, rows, t5_at(w, qkv, step), ld, w->norm, ld_x);
+    t5_adapt(r, layer, LORA_AT_V, rows, t5_at(w, qkv, 2 * step), ld, w->norm, ld_x);
 }
 
 void t5_cross_keys(const struct t5_run *r, int layer)
@@ -93,12 +90,12 @@ void t5_cross_keys(const struct t5_run *r, int layer)
     const struct t5_side *in = &w->side[0];
     int d = c->d_model, inner = t5_inner(c);
     size_t ld = 2 * (size_t)inner;
-    float *ckv = w->kept[layer].ckv;
-    const float *x = w->out[0];
+    void *ckv = w->kept[layer].ckv;
+    const void *x = w->out[0];
     w->ops->linear(w->b, in->n, d, 2 * inner, ckv, ld, x, (size_t)d,
-                   t5_w(w, t5_layer(w, layer)->ck), false);
+                   t5_wv(w, t5_layer(w, layer)->ck), false);
     t5_adapt(r, layer, LORA_AT_CK, in, ckv, ld, x, (size_t)d);
-    t5_adapt(r, layer, LORA_AT_CV, in, ckv + inner, ld, x, (size_t)d);
+    t5_adapt(r, layer, LORA_AT_CV, in, t5_at(w, ckv, (size_t)inner), ld, x, (size_t)d);
 }
 
 void t5_cross_query(const struct t5_run *r, int layer, const struct t5_side *rows)
@@ -111,7 +108,7 @@ void t5_cross_query(const struct t5_run *r, int layer, const struct t5_side *row
     w->ops->rms_norm(w->b, rows->n, d, c->eps, w->norm, k->rstd_cross, k->x_cross,
                      t5_w(w, at->norm_cross));
     w->ops->linear(w->b, rows->n, d, inner, k->cq, (size_t)inner, w->norm, (size_t)d,
-                   t5_w(w, at->cq), false);
+                   t5_wv(w, at->cq), false);
     t5_adapt(r, layer, LORA_AT_CQ, rows, k->cq, (size_t)inner, w->norm, (size_t)d);
 }
 
@@ -122,10 +119,11 @@ void t5_attention_out(const struct t5_run *r, int layer, bool is_cross, const st
     const struct t5_layer_at *at = t5_layer(w, layer);
     const struct t5_kept *k = &w->kept[layer];
     int d = w->model->config.d_model, inner = t5_inner(&w->model->config);
-    const float *o = is_cross ? k->co : k->o, *x = is_cross ? k->x_cross : k->x;
+    const void *o = is_cross ? k->co : k->o;
+    const float *x = is_cross ? k->x_cross : k->x;
     struct dropout drop = t5_drop(r, layer, is_cross ? SITE_CROSS_OUT : SITE_ATTN_OUT, rows);
     w->ops->linear(w->b, rows->n, inner, d, w->branch, (size_t)d, o, (size_t)inner,
-                   t5_w(w, is_cross ? at->co : at->o), false);
+                   t5_wv(w, is_cross ? at->co : at->o), false);
     t5_adapt(r, layer, is_cross ? LORA_AT_CO : LORA_AT_O, rows, w->branch, (size_t)d, o,
              (size_t)inner);
     residual(r, rows->n, next, x, w->branch, &drop);
@@ -142,11 +140,11 @@ void t5_feed_forward(const struct t5_run *r, int layer, const struct t5_side *ro
     struct dropout drop = t5_drop(r, layer, SITE_FF, rows);
     struct dropout drop_out = t5_drop(r, layer, SITE_FF_OUT, rows);
     w->ops->rms_norm(w->b, n, d, c->eps, w->norm, k->rstd_ff, k->x_ff, t5_w(w, at->norm_ff));
-    w->ops->linear(w->b, n, d, 2 * ff, k->gu, ld, w->norm, (size_t)d, t5_w(w, at->wi), false);
+    w->ops->linear(w->b, n, d, 2 * ff, k->gu, ld, w->norm, (size_t)d, t5_wv(w, at->wi), false);
     t5_adapt(r, layer, LORA_AT_WI_0, rows, k->gu, ld, w->norm, (size_t)d);
-    t5_adapt(r, layer, LORA_AT_WI_1, rows, k->gu + ff, ld, w->norm, (size_t)d);
+    t5_adapt(r, layer, LORA_AT_WI_1, rows, t5_at(w, k->gu, (size_t)ff), ld, w->norm, (size_t)d);
     w->ops->geglu(w->b, n, ff, w->inside, k->gu, &drop);
-    w->ops->linear(w->b, n, ff, d, w->branch, (size_t)d, w->inside, (size_t)ff, t5_w(w, at->wo),
+    w->ops->linear(w->b, n, ff, d, w->branch, (size_t)d, w->inside, (size_t)ff, t5_wv(w, at->wo),
                    false);
     t5_adapt(r, layer, LORA_AT_WO, rows, w->branch, (size_t)d, w->inside, (size_t)ff);
     residual(r, n, next, k->x_ff, w->branch, &drop_out);
@@ -162,7 +160,7 @@ static void begin_stack(const struct t5_run *r, int stack, float *x)
     struct dropout drop = t5_drop_stack(r, stack, SITE_EMBED);
     w->ops->embed(w->b, s->n, d, x, t5_w(w, w->model->shared), s->id);
     if (drop.p > 0)
-        w->ops->dropout(w->b, s->n, d, x, x, &drop);
+        w->ops->dropout_stream(w->b, s->n, d, x, x, &drop);
 }
 
 static void end_stack(const struct t5_run *r, int stack)
@@ -174,7 +172,7 @@ static void end_stack(const struct t5_run *r, int stack)
     w->ops->rms_norm(w->b, n, c->d_model, c->eps, w->out[stack], w->rstd_end[stack],
                      w->x_end[stack], t5_w(w, w->model->stack[stack].norm));
     if (drop.p > 0)
-        w->ops->dropout(w->b, n, c->d_model, w->out[stack], w->out[stack], &drop);
+        w->ops->dropout_values(w->b, n, c->d_model, w->out[stack], w->out[stack], &drop);
 }
 
 /* Where the residual stream goes after a layer. */

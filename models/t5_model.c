@@ -97,6 +97,11 @@ enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const stru
     if (!code)
         code = ops->alloc(m->backend, &w, m->n_flat * sizeof(float), "the model's weights", e);
     m->w = w;
+    if (!code && ops->value_bytes != sizeof(float))
+        code = ops->alloc(m->backend, &m->values, m->n_flat * ops->value_bytes,
+                          "the model's weights for products", e);
+    else
+        m->values = w;
     if (code)
         t5_close(m);
     else
@@ -109,11 +114,19 @@ void t5_close(struct t5 *m)
     if (!m)
         return;
     if (m->backend) {
+        if (m->values != m->w)
+            m->ops->free(m->backend, m->values);
         m->ops->free(m->backend, m->w);
         m->ops->close(m->backend);
     }
     struct arena arena = m->arena;
     arena_free(&arena);
+}
+
+void t5_narrow(const struct t5 *m, struct backend *b)
+{
+    if (m->values != m->w)
+        m->ops->narrow(b, m->n_flat, m->values, m->w);
 }
 
 /* --- looking at it --- */
@@ -187,6 +200,7 @@ enum err_code t5_get_flat(const struct t5 *m, float *to_host, struct err *e)
 enum err_code t5_set_flat(struct t5 *m, const float *from_host, struct err *e)
 {
     m->ops->set(m->backend, m->w, from_host, m->n_flat * sizeof(float));
+    t5_narrow(m, m->backend);
     return m->ops->sync(m->backend, e);
 }
 
@@ -197,6 +211,7 @@ enum err_code t5_open_copy(struct t5 **out, const struct t5 *from, struct err *e
     if (code)
         return code;
     m->ops->copy(m->backend, m->w, from->w, m->n_flat * sizeof(float));
+    t5_narrow(m, m->backend);
     m->hash = from->hash;
     code = m->ops->sync(m->backend, e);
     if (code)
@@ -231,6 +246,7 @@ enum err_code t5_rehash(struct t5 *m, struct err *e)
         h = hash_more(h, host, m->tensor[i].n * sizeof(float));
     }
     mem_free(host);
+    t5_narrow(m, m->backend);
     code = m->ops->sync(m->backend, e);
     if (!code)
         m->hash = h;

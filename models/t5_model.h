@@ -31,12 +31,16 @@ struct t5 {
     size_t shared, head;
     struct t5_tensor *tensor;
     size_t n_tensors, n_flat;
-    float *w; /* backend memory */
+    float *w;     /* backend memory */
+    void *values; /* w as the backend's values, for products; w itself where these are float32 */
     struct hash128 hash;
 };
 
 /* A model with its tables and zeroed weights; the caller fills them. */
 enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const struct t5_config *c,
                       struct err *e);
+
+/* The float32 weights anew as values, by a backend of the model's kind; nothing where they are the same. */
+void t5_narrow(const struct t5 *m, struct backend *b);
 
 #endif

@@ -9,10 +9,10 @@ static size_t slot_size(const struct t5_work *w)
     return (size_t)w->limits.max_new * 3 * (size_t)t5_inner(&w->model->config);
 }
 
-static float *cache_of(const struct t5_work *w, int layer)
+static void *cache_of(const struct t5_work *w, int layer)
 {
-    return w->cache +
-           (size_t)(layer - w->model->config.n_enc) * (size_t)w->max_slots * slot_size(w);
+    return t5_at(w, w->cache,
+                 (size_t)(layer - w->model->config.n_enc) * (size_t)w->max_slots * slot_size(w));
 }
 
 void t5_slots_copy(struct t5_slots *s, int to, int from)
@@ -22,9 +22,9 @@ void t5_slots_copy(struct t5_slots *s, int to, int from)
     size_t size = slot_size(w), used = (size_t)(s->position + 1) * 3 * (size_t)t5_inner(c);
     CHECK(to != from);
     for (int l = c->n_enc; l < c->n_enc + c->n_dec; l++) {
-        float *cache = cache_of(w, l);
-        w->ops->copy(w->b, cache + (size_t)to * size, cache + (size_t)from * size,
-                     used * sizeof(float));
+        void *cache = cache_of(w, l);
+        w->ops->copy(w->b, t5_at(w, cache, (size_t)to * size), t5_at(w, cache, (size_t)from * size),
+                     used * w->ops->value_bytes);
     }
     s->seq[to] = s->seq[from];
     s->in_start[to] = s->in_start[from];
@@ -36,7 +36,7 @@ static void self_attention(const struct t5_slots *s, int layer)
 {
     const struct t5_work *w = s->r->w;
     size_t inner = (size_t)t5_inner(&w->model->config), size = slot_size(w);
-    float *cache = cache_of(w, layer), *here = cache + (size_t)s->position * 3 * inner;
+    void *cache = cache_of(w, layer), *here = t5_at(w, cache, (size_t)s->position * 3 * inner);
     struct attn_args a = t5_self_args(s->r, layer);
     t5_self_keys(s->r, layer, &s->rows, here, size);
     a.n_seqs = s->n;
@@ -48,8 +48,8 @@ static void self_attention(const struct t5_slots *s, int layer)
     a.ld_q = size;
     a.ld_kv = 3 * inner;
     a.q = here;
-    a.k = cache + inner;
-    a.v = cache + 2 * inner;
+    a.k = t5_at(w, cache, inner);
+    a.v = t5_at(w, cache, 2 * inner);
     w->ops->attention(w->b, &a);
     t5_attention_out(s->r, layer, false, &s->rows, w->kept[layer].x);
 }

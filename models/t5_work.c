@@ -8,14 +8,14 @@
 /* Hands out pieces of one block; with base NULL it only counts. */
 struct plan {
     unsigned char *base;
-    size_t n;
+    size_t n, value_bytes;
     bool is_too_big;
 };
 
-static void *take(struct plan *p, size_t rows, size_t cols)
+static void *take_of(struct plan *p, size_t rows, size_t cols, size_t bytes)
 {
     size_t n, next;
-    if (p->is_too_big || !size_mul3(rows, cols, sizeof(float), &n) || !size_add(p->n, n, &next) ||
+    if (p->is_too_big || !size_mul3(rows, cols, bytes, &n) || !size_add(p->n, n, &next) ||
         !size_add(next, 63, &next)) {
         p->is_too_big = true;
         return NULL;
@@ -23,6 +23,17 @@ static void *take(struct plan *p, size_t rows, size_t cols)
     void *at = p->base ? p->base + p->n : NULL;
     p->n = next & ~(size_t)63;
     return at;
+}
+
+/* Float32 or integers, and values of the backend. */
+static void *take(struct plan *p, size_t rows, size_t cols)
+{
+    return take_of(p, rows, cols, sizeof(float));
+}
+
+static void *take_values(struct plan *p, size_t rows, size_t cols)
+{
+    return take_of(p, rows, cols, p->value_bytes);
 }
 
 static size_t max_of(size_t a, size_t b)
@@ -41,15 +52,15 @@ static void plan_layer(struct t5_work *w, struct plan *p, struct t5_kept *k, int
     k->rstd_self = take(p, rows, 1);
     k->rstd_cross = take(p, rows, 1);
     k->rstd_ff = take(p, rows, 1);
-    k->qkv = take(p, rows, 3 * inner);
-    k->o = take(p, rows, inner);
+    k->qkv = take_values(p, rows, 3 * inner);
+    k->o = take_values(p, rows, inner);
     k->lse = take(p, rows, heads);
-    k->gu = take(p, rows, 2 * (size_t)c->d_ff);
+    k->gu = take_values(p, rows, 2 * (size_t)c->d_ff);
     if (is_decoder) {
-        k->cq = take(p, rows, inner);
-        k->co = take(p, rows, inner);
+        k->cq = take_values(p, rows, inner);
+        k->co = take_values(p, rows, inner);
         k->clse = take(p, rows, heads);
-        k->ckv = take(p, w->limits.max_in, 2 * inner);
+        k->ckv = take_values(p, w->limits.max_in, 2 * inner);
     }
     for (int m = 0; is_kept && w->lora && m < N_LORA_MATRICES; m++) {
         bool is_of_input = m == LORA_AT_CK || m == LORA_AT_CV;
@@ -73,7 +84,7 @@ static void plan_infer(struct t5_work *w, struct plan *p, size_t r)
     for (int l = 0; l < last; l++) {
         w->kept[l] = *one;
         if (l >= c->n_enc && max_new > 0)
-            w->kept[l].ckv = take(p, w->limits.max_in, 2 * inner);
+            w->kept[l].ckv = take_values(p, w->limits.max_in, 2 * inner);
     }
     size_t slots;
     if (max_new == 0)
@@ -81,7 +92,7 @@ static void plan_infer(struct t5_work *w, struct plan *p, size_t r)
     if (!size_mul3((size_t)c->n_dec, (size_t)w->max_slots, max_new, &slots))
         p->is_too_big = true;
     else
-        w->cache = take(p, slots, 3 * inner);
+        w->cache = take_values(p, slots, 3 * inner);
 }
 
 static void plan_scratch(struct t5_work *w, struct plan *p, size_t r)
@@ -89,18 +100,18 @@ static void plan_scratch(struct t5_work *w, struct plan *p, size_t r)
     const struct t5_config *c = &w->model->config;
     size_t d = (size_t)c->d_model, inner = (size_t)t5_inner(c), ff = (size_t)c->d_ff;
     size_t inside = max_of(ff, inner);
-    w->norm = take(p, r, d);
-    w->branch = take(p, r, d);
-    w->inside = take(p, r, inside);
-    w->xd = w->lora ? take(p, r, max_of(d, inside)) : NULL;
+    w->norm = take_values(p, r, d);
+    w->branch = take_values(p, r, d);
+    w->inside = take_values(p, r, inside);
+    w->xd = w->lora ? take_values(p, r, max_of(d, inside)) : NULL;
     if (w->mode == T5_INFER)
         return;
     w->dx[0] = take(p, w->limits.max_in, d);
     w->dx[1] = take(p, w->limits.max_out, d);
-    w->d_enc_out = take(p, w->limits.max_in, d);
-    w->d_norm = take(p, r, d);
-    w->d_inside = take(p, r, inside);
-    w->d_wide = take(p, r, max_of(2 * ff, 3 * inner));
+    w->d_enc_out = take_values(p, w->limits.max_in, d);
+    w->d_norm = take_values(p, r, d);
+    w->d_inside = take_values(p, r, inside);
+    w->d_wide = take_values(p, r, max_of(2 * ff, 3 * inner));
     w->gh = w->lora ? take(p, r, (size_t)w->lora->spec.rank) : NULL;
     w->dw = w->mode == T5_FULL ? take(p, w->model->n_flat, 1) : NULL;
 }
@@ -130,7 +141,7 @@ static void plan_all(struct t5_work *w, struct plan *p)
         size_t n = s ? max_of(rows[1], slots) : rows[0];
         w->x_end[s] = w->mode == T5_INFER ? w->kept[0].x : take(p, n, d);
         w->rstd_end[s] = take(p, n, 1);
-        w->out[s] = take(p, n, d);
+        w->out[s] = take_values(p, n, d);
     }
 }
 
@@ -154,7 +165,7 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
     w->max_slots = limits->max_seqs * (limits->max_beams > 1 ? limits->max_beams : 1);
     w->host_ids = ARENA_NEW(&arena, int32_t, 9 * (size_t)w->max_slots);
     w->arena = arena;
-    struct plan p = {0};
+    struct plan p = {.value_bytes = model->ops->value_bytes};
     plan_all(w, &p);
     w->n_bytes = p.n;
     enum err_code code = OK;
@@ -170,7 +181,7 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
         t5_work_close(w);
         return code;
     }
-    p = (struct plan){.base = w->block};
+    p = (struct plan){.base = w->block, .value_bytes = model->ops->value_bytes};
     plan_all(w, &p);
     CHECK(p.n == w->n_bytes);
     *out = w;
@@ -309,7 +320,7 @@ static bool site_args(const struct t5_run *r, int layer, enum lora_matrix m,
 }
 
 void t5_adapt(const struct t5_run *r, int layer, enum lora_matrix m, const struct t5_side *rows,
-              float *y, size_t ld_y, const float *x, size_t ld_x)
+              void *y, size_t ld_y, const void *x, size_t ld_x)
 {
     struct lora_args a;
     if (rows->n > 0 && site_args(r, layer, m, rows, &a))
@@ -317,8 +328,8 @@ void t5_adapt(const struct t5_run *r, int layer, enum lora_matrix m, const struc
 }
 
 void t5_adapt_backward(const struct t5_run *r, int layer, enum lora_matrix m,
-                       const struct t5_side *rows, float *dx, const float *dy, size_t ld_y,
-                       const float *x, size_t ld_x)
+                       const struct t5_side *rows, void *dx, const void *dy, size_t ld_y,
+                       const void *x, size_t ld_x)
 {
     struct lora_args a;
     if (site_args(r, layer, m, rows, &a))

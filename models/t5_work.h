@@ -24,9 +24,10 @@ struct t5_side {
 struct t5_kept {
     float *x, *x_cross, *x_ff; /* [rows, d] residual stream before each part */
     float *rstd_self, *rstd_cross, *rstd_ff;
-    float *qkv, *o, *lse;        /* [rows, 3 inner], [rows, inner], [rows, heads] */
-    float *cq, *ckv, *co, *clse; /* [m, inner], [n, 2 inner], [m, inner], [m, heads] */
-    float *gu;                   /* [rows, 2 d_ff] */
+    void *qkv, *o, *cq, *ckv, *co; /* values: [rows, 3 inner], [rows, inner], [m, inner], [n, 2 inner],
+                                      [m, inner] */
+    void *gu;                      /* values [rows, 2 d_ff] */
+    float *lse, *clse;             /* [rows, heads], [m, heads] */
     float *h[N_LORA_MATRICES];   /* [rows, rank] of sites, else NULL */
 };
 
@@ -45,17 +46,19 @@ struct t5_work {
     int32_t *label;
     float *row_scale, *nll;
     struct t5_kept *kept; /* [n_enc + n_dec] */
-    float *x_end[2], *rstd_end[2],
-        *out[2]; /* last residual stream, its norm's rstd, stack's output */
+    float *x_end[2], *rstd_end[2]; /* last residual stream, its norm's rstd */
+    void *out[2];                  /* values: a stack's output */
 
     /* scratch; wide: max(2 d_ff, 3 inner), inside: max(d_ff, inner) */
-    float *norm, *branch, *inside, *xd; /* [r, d], [r, d], [r, inside], [r, max(d, inside)] */
-    float *dx[2], *d_enc_out;           /* [n, d], [m, d], [n, d]; gradients of residual streams */
-    float *d_norm, *d_inside, *d_wide, *gh; /* [r, d], [r, inside], [r, wide], [r, rank] */
-    float *dw;                              /* T5_FULL: [n_flat] */
+    void *norm, *branch, *inside, *xd; /* values [r, d], [r, d], [r, inside], [r, max(d, inside)] */
+    float *dx[2];                      /* [n, d], [m, d]; gradients of residual streams */
+    void *d_enc_out;                   /* values [n, d]; gradient of the encoder's output */
+    void *d_norm, *d_inside, *d_wide;  /* values [r, d], [r, inside], [r, wide] */
+    float *gh;                         /* [r, rank] */
+    float *dw;                         /* T5_FULL: [n_flat] */
     /* decoding; slots: max_seqs * max_beams, top: 1, or 2 max_beams */
     int max_slots;
-    float *cache;  /* [n_dec][slots][max_new][3 inner] */
+    void *cache;   /* values [n_dec][slots][max_new][3 inner] */
     int32_t *best; /* [slots * top] */
     float *logp;   /* [slots * top] with beams */
     float *host_nll;                        /* [max_out] */
@@ -90,11 +93,11 @@ struct dropout t5_drop_stack(const struct t5_run *r, int stack, int site);
 
 /* The branch of one site, if the pass has adapters and the layer has that site. */
 void t5_adapt(const struct t5_run *r, int layer, enum lora_matrix m, const struct t5_side *rows,
-              float *y, size_t ld_y, const float *x, size_t ld_x);
+              void *y, size_t ld_y, const void *x, size_t ld_x);
 /* Its backward; dx NULL: not wanted. */
 void t5_adapt_backward(const struct t5_run *r, int layer, enum lora_matrix m,
-                       const struct t5_side *rows, float *dx, const float *dy, size_t ld_y,
-                       const float *x, size_t ld_x);
+                       const struct t5_side *rows, void *dx, const void *dy, size_t ld_y,
+                       const void *x, size_t ld_x);
 /* Whether the pass has an adapter there; whether its backward needs the matrix's input. */
 bool t5_has_site(const struct t5_run *r, int layer, enum lora_matrix m);
 bool t5_is_trained(const struct t5_run *r, int layer, enum lora_matrix m);
@@ -108,7 +111,7 @@ void t5_decode(const struct t5_run *r);
 /* Parts of a layer that single-token decoding shares with t5_decode. The input is what is kept of
  * the layer; next receives the residual stream after the part (in T5_INFER it may be the input
  * itself). */
-void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, float *qkv,
+void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, void *qkv,
                   size_t ld);
 void t5_cross_keys(const struct t5_run *r, int layer);
 void t5_cross_query(const struct t5_run *r, int layer, const struct t5_side *rows);
@@ -122,7 +125,19 @@ struct attn_args t5_cross_args(const struct t5_run *r, int layer);
 /* From the gradient of out[1], in d_norm, down to everything that is trained. */
 void t5_backward(const struct t5_run *r);
 
-/* A weight by its offset; the gradient in T5_FULL, else NULL. */
+/* Element `at` of an array of values. */
+static inline void *t5_at(const struct t5_work *w, void *values, size_t at)
+{
+    return (unsigned char *)values + at * w->ops->value_bytes;
+}
+
+/* A weight of a product by its offset. */
+static inline const void *t5_wv(const struct t5_work *w, size_t at)
+{
+    return t5_at(w, w->model->values, at);
+}
+
+/* A float32 weight by its offset; the gradient in T5_FULL, else NULL. */
 static inline const float *t5_w(const struct t5_work *w, size_t at)
 {
     return w->model->w + at;

@@ -223,7 +223,7 @@ static inline double work_run(struct work *w, int op)
         o->dropout(b, n, d, w->z, w->x, &w->drop);
         return 0;
     case W_ADD_DROPOUT:
-        o->add_dropout(b, n, d, w->z, w->x, &w->drop);
+        o->add_dropout(b, n, d, w->z, w->z, w->x, &w->drop);
         return 0;
     case W_GEGLU:
         o->geglu(b, n, ff, w->wide2, w->wide, &w->drop);

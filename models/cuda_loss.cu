@@ -1,0 +1,236 @@
+/* models/cuda_loss.cu: the vocabulary's head. Logits of a chunk of rows exist once, in float32; the loss's
+ * kernel leaves their gradient in the same memory, as values. */
+#include "models/cuda.cuh"
+
+#include <math.h>
+
+enum { THREADS = 256, LOGIT_BYTES = 256 << 20, SLOT = 2 };
+
+/* Rows of a chunk. */
+static int chunk_rows(int n, int n_vocab)
+{
+    size_t rows = (size_t)LOGIT_BYTES / ((size_t)n_vocab * sizeof(float));
+    rows = rows < 16 ? 16 : rows;
+    return rows < (size_t)n ? (int)rows : n;
+}
+
+/* Logits of rows from .. from + rows - 1 into scratch. */
+template <typename T>
+static float *logits(struct cuda *c, int from, int rows, int chunk, int d, int n_vocab, const void *x,
+                     const void *w)
+{
+    float *z = (float *)cuda_scratch(c, SLOT, (size_t)chunk * (size_t)n_vocab * sizeof(float));
+    struct cuda_product p = {false,
+                             true,
+                             rows,
+                             n_vocab,
+                             d,
+                             1,
+                             (const T *)x + (size_t)from * (size_t)d,
+                             (size_t)d,
+                             w,
+                             (size_t)d,
+                             0,
+                             z,
+                             (size_t)n_vocab,
+                             true};
+    if (z)
+        cuda_gemm(c, &p);
+    return z;
+}
+
+/* The largest so far and the sum of exp(z - largest), of several parts together. */
+struct softmax {
+    float top, sum;
+};
+
+__device__ static inline struct softmax softmax_join(struct softmax a, struct softmax b)
+{
+    struct softmax out;
+    out.top = fmaxf(a.top, b.top);
+    out.sum = 0;
+    if (a.sum > 0)
+        out.sum += a.sum * expf(a.top - out.top);
+    if (b.sum > 0)
+        out.sum += b.sum * expf(b.top - out.top);
+    return out;
+}
+
+/* Of z [n], by all threads of the block; every thread gets it. */
+__device__ static struct softmax softmax_of(const float *z, int n, struct softmax *part)
+{
+    struct softmax s = {-INFINITY, 0};
+    for (int j = (int)threadIdx.x; j < n; j += THREADS) {
+        float v = z[j];
+        if (v > s.top) {
+            s.sum *= expf(s.top - v);
+            s.top = v;
+        }
+        s.sum += expf(v - s.top);
+    }
+    part[threadIdx.x] = s;
+    __syncthreads();
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        if ((int)threadIdx.x < half)
+            part[threadIdx.x] = softmax_join(part[threadIdx.x], part[threadIdx.x + half]);
+        __syncthreads();
+    }
+    s = part[0];
+    return s;
+}
+
+/* A block per row: nll; with is_gradient the row becomes scale * d nll / d z, as values from its start on. A
+ * value is written where a logit was that all threads have read. */
+template <typename T>
+__global__ void loss_kernel(int n_vocab, float *z, const int32_t *label, const float *row_scale, float *nll,
+                            bool is_gradient)
+{
+    __shared__ struct softmax part[THREADS];
+    int row = (int)blockIdx.x, at = label[row];
+    float *mine = z + (size_t)row * (size_t)n_vocab;
+    T *out = reinterpret_cast<T *>(mine);
+    float factor = 0, scale = 0, top = 0;
+    if (at >= 0) {
+        struct softmax s = softmax_of(mine, n_vocab, part);
+        scale = is_gradient ? row_scale[row] : 0;
+        factor = scale / s.sum;
+        top = s.top;
+        if (threadIdx.x == 0)
+            nll[row] = top + logf(s.sum) - mine[at];
+    } else if (threadIdx.x == 0) {
+        nll[row] = 0;
+    }
+    if (!is_gradient)
+        return;
+    for (int from = 0; from < n_vocab; from += THREADS) {
+        int j = from + (int)threadIdx.x;
+        float v = j < n_vocab ? mine[j] : 0;
+        __syncthreads(); /* also behind the nll's reading */
+        if (j < n_vocab)
+            out[j] = cuda_value<T>(at < 0 ? 0 : expf(v - top) * factor - (j == at ? scale : 0));
+    }
+}
+
+template <typename T>
+void cuda_head<T>::loss(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                        const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw)
+{
+    struct cuda *c = cuda_of(b);
+    int chunk = chunk_rows(n, n_vocab);
+    size_t width = (size_t)d, ld = (size_t)n_vocab * (sizeof(float) / sizeof(T)); /* of the gradient */
+    for (int from = 0; from < n; from += chunk) {
+        int rows = n - from < chunk ? n - from : chunk;
+        float *z = logits<T>(c, from, rows, chunk, d, n_vocab, x, w);
+        if (!z)
+            return;
+        CUDA_LAUNCH(c, rows, THREADS, 0, (loss_kernel<T>), n_vocab, z, label + from,
+                    row_scale ? row_scale + from : NULL, nll + from, dx || dw);
+        if (dx) {
+            struct cuda_product down = {false, false, rows, d,     n_vocab, 1,
+                                        z,     ld,    w,    width, 0,       (T *)dx + (size_t)from * width,
+                                        width, false};
+            cuda_gemm(c, &down);
+        }
+        if (dw) {
+            struct cuda_product weight = {true, false, n_vocab, d,     rows, 1,
+                                          z,    ld,    (const T *)x + (size_t)from * width,
+                                          width, 1,    dw,      width, true};
+            cuda_gemm(c, &weight);
+        }
+    }
+}
+
+/* --- the best columns --- */
+
+struct best {
+    float value;
+    int index;
+};
+
+/* The larger; of equals the lower index. NaN is never the larger. */
+__device__ static inline struct best better(struct best a, struct best b)
+{
+    return b.value > a.value || (b.value == a.value && b.index < a.index) ? b : a;
+}
+
+/* The best of z [n] among those that come after `last` in the order of better(); all threads get it. */
+__device__ static struct best best_after(const float *z, int n, struct best last, struct best *part)
+{
+    struct best mine = {-INFINITY, n};
+    for (int j = (int)threadIdx.x; j < n; j += THREADS) {
+        struct best here = {z[j], j};
+        if (here.value < last.value || (here.value == last.value && j > last.index))
+            mine = better(mine, here);
+    }
+    __syncthreads(); /* everybody has read the last result */
+    part[threadIdx.x] = mine;
+    __syncthreads();
+    for (int half = THREADS / 2; half > 0; half /= 2) {
+        if ((int)threadIdx.x < half)
+            part[threadIdx.x] = better(part[threadIdx.x], part[threadIdx.x + half]);
+        __syncthreads();
+    }
+    mine = part[0];
+    if (mine.index >= n) /* nothing but NaN: any column will do, as long as there is one */
+        mine.index = n - 1;
+    return mine;
+}
+
+__global__ void argmax_kernel(int n_vocab, const float *z, int32_t *out)
+{
+    __shared__ struct best part[THREADS];
+    struct best first = {INFINITY, -1};
+    struct best top = best_after(z + (size_t)blockIdx.x * (size_t)n_vocab, n_vocab, first, part);
+    if (threadIdx.x == 0)
+        out[blockIdx.x] = top.index;
+}
+
+template <typename T>
+void cuda_head<T>::argmax(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                          int32_t *best)
+{
+    struct cuda *c = cuda_of(b);
+    int chunk = chunk_rows(n, n_vocab);
+    for (int from = 0; from < n; from += chunk) {
+        int rows = n - from < chunk ? n - from : chunk;
+        float *z = logits<T>(c, from, rows, chunk, d, n_vocab, x, w);
+        if (!z)
+            return;
+        CUDA_LAUNCH(c, rows, THREADS, 0, argmax_kernel, n_vocab, z, best + from);
+    }
+}
+
+__global__ void top_kernel(int n_vocab, int k, const float *z, int32_t *index, float *logp)
+{
+    __shared__ struct softmax sums[THREADS];
+    __shared__ struct best part[THREADS];
+    const float *mine = z + (size_t)blockIdx.x * (size_t)n_vocab;
+    struct softmax s = softmax_of(mine, n_vocab, sums);
+    struct best last = {INFINITY, -1};
+    for (int i = 0; i < k; i++) {
+        last = best_after(mine, n_vocab, last, part);
+        if (threadIdx.x == 0) {
+            index[(size_t)blockIdx.x * (size_t)k + (size_t)i] = last.index;
+            logp[(size_t)blockIdx.x * (size_t)k + (size_t)i] = last.value - (s.top + logf(s.sum));
+        }
+    }
+}
+
+template <typename T>
+void cuda_head<T>::top(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
+                       int32_t *index, float *logp)
+{
+    struct cuda *c = cuda_of(b);
+    int chunk = chunk_rows(n, n_vocab);
+    for (int from = 0; from < n; from += chunk) {
+        int rows = n - from < chunk ? n - from : chunk;
+        size_t at = (size_t)from * (size_t)k;
+        float *z = logits<T>(c, from, rows, chunk, d, n_vocab, x, w);
+        if (!z)
+            return;
+        CUDA_LAUNCH(c, rows, THREADS, 0, top_kernel, n_vocab, k, z, index + at, logp + at);
+    }
+}
+
+template struct cuda_head<float>;
+template struct cuda_head<bf16>;

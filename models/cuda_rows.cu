@@ -1,0 +1,348 @@
+/* models/cuda_rows.cu: norms and element-wise operations. A thread has eight neighbouring columns of a row,
+ * for which one Philox block holds the mask; norms take a warp per row. */
+#include "models/cuda.cuh"
+
+enum { THREADS = 256, WARPS = THREADS / 32, NORM_ROWS = 128 };
+
+/* The eight columns of a thread; false past the end. */
+struct cell {
+    size_t row;
+    int col, n; /* n of the eight exist */
+};
+
+__device__ static inline bool cell_of(int n, int d, struct cell *c)
+{
+    size_t groups = ((size_t)d + 7) / 8, i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    c->row = i / groups;
+    c->col = (int)(i % groups) * 8;
+    c->n = d - c->col;
+    return c->row < (size_t)n;
+}
+
+static int cell_blocks(int n, int d)
+{
+    return cuda_blocks((size_t)n * (((size_t)d + 7) / 8), THREADS);
+}
+
+/* --- embedding --- */
+
+__global__ void embed_kernel(int n, int d, float *out, const float *table, const int32_t *ids)
+{
+    struct cell c;
+    if (!cell_of(n, d, &c))
+        return;
+    float8 x = cuda_load8(table + (size_t)ids[c.row] * (size_t)d + c.col, c.n);
+    cuda_store8(out + c.row * (size_t)d + c.col, x, c.n);
+}
+
+void cuda_embed(struct backend *b, int n, int d, float *out, const float *table, const int32_t *ids)
+{
+    if (n > 0)
+        CUDA_LAUNCH(cuda_of(b), cell_blocks(n, d), THREADS, 0, embed_kernel, n, d, out, table, ids);
+}
+
+/* A block per row. The first row with an id adds all rows with it, in their order; the others leave. */
+__global__ void embed_backward_kernel(int n, int d, float *dtable, const float *dout, const int32_t *ids)
+{
+    __shared__ int is_later;
+    int row = (int)blockIdx.x, id = ids[row];
+    if (threadIdx.x == 0)
+        is_later = 0;
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < row; i += (int)blockDim.x)
+        if (ids[i] == id)
+            is_later = 1; /* whoever writes it, it is 1 */
+    __syncthreads();
+    if (is_later)
+        return;
+    float *to = dtable + (size_t)id * (size_t)d;
+    for (int i = row; i < n; i++) {
+        if (ids[i] != id)
+            continue;
+        for (int j = (int)threadIdx.x; j < d; j += (int)blockDim.x)
+            to[j] += dout[(size_t)i * (size_t)d + j];
+    }
+}
+
+void cuda_embed_backward(struct backend *b, int n, int d, float *dtable, const float *dout,
+                         const int32_t *ids)
+{
+    if (n > 0)
+        CUDA_LAUNCH(cuda_of(b), n, THREADS, 0, embed_backward_kernel, n, d, dtable, dout, ids);
+}
+
+/* --- norms --- */
+
+template <typename T>
+__global__ void rms_norm_kernel(int n, int d, float eps, T *out, float *rstd, const float *x, const float *w)
+{
+    int row = (int)blockIdx.x * WARPS + (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    if (row >= n)
+        return;
+    const float *from = x + (size_t)row * (size_t)d;
+    float sum = 0;
+    for (int j = 8 * lane; j < d; j += 256) {
+        float8 v = cuda_load8(from + j, d - j);
+        for (int i = 0; i < 8; i++)
+            sum += v.v[i] * v.v[i];
+    }
+    float r = 1 / sqrtf(cuda_warp_sum(sum) / (float)d + eps);
+    if (lane == 0)
+        rstd[row] = r;
+    for (int j = 8 * lane; j < d; j += 256) {
+        float8 v = cuda_load8(from + j, d - j), s = cuda_load8(w + j, d - j);
+        for (int i = 0; i < 8; i++)
+            v.v[i] = v.v[i] * r * s.v[i];
+        cuda_store8(out + (size_t)row * (size_t)d + j, v, d - j);
+    }
+}
+
+template <typename T>
+void cuda_rows<T>::rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd,
+                            const float *x, const float *w)
+{
+    if (n > 0)
+        CUDA_LAUNCH(cuda_of(b), cuda_blocks((size_t)n, WARPS), THREADS, 0, (rms_norm_kernel<T>), n, d, eps,
+                    (T *)out, rstd, x, w);
+}
+
+/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)) */
+template <typename T>
+__global__ void rms_norm_backward_kernel(int n, int d, float *dx, const T *dout, const float *x,
+                                         const float *w, const float *rstd)
+{
+    int row = (int)blockIdx.x * WARPS + (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    if (row >= n)
+        return;
+    size_t at = (size_t)row * (size_t)d;
+    float sum = 0, r = rstd[row];
+    for (int j = 8 * lane; j < d; j += 256) {
+        float8 g = cuda_load8(dout + at + j, d - j), s = cuda_load8(w + j, d - j);
+        float8 v = cuda_load8(x + at + j, d - j);
+        for (int i = 0; i < 8; i++)
+            sum += g.v[i] * s.v[i] * v.v[i];
+    }
+    float k = cuda_warp_sum(sum) / (float)d * r * r;
+    for (int j = 8 * lane; j < d; j += 256) {
+        float8 g = cuda_load8(dout + at + j, d - j), s = cuda_load8(w + j, d - j);
+        float8 v = cuda_load8(x + at + j, d - j), to = cuda_load8(dx + at + j, d - j);
+        for (int i = 0; i < 8; i++)
+            to.v[i] += r * (g.v[i] * s.v[i] - v.v[i] * k);
+        cuda_store8(dx + at + j, to, d - j);
+    }
+}
+
+/* part [blockIdx.y, d] = sum over NORM_ROWS rows of dout * x * rstd; a thread has a column. */
+template <typename T>
+__global__ void norm_weight_kernel(int n, int d, float *part, const T *dout, const float *x,
+                                   const float *rstd)
+{
+    int col = (int)(blockIdx.x * blockDim.x + threadIdx.x), row = (int)blockIdx.y * NORM_ROWS;
+    int end = row + NORM_ROWS < n ? row + NORM_ROWS : n;
+    if (col >= d)
+        return;
+    float sum = 0;
+    for (; row < end; row++) {
+        size_t at = (size_t)row * (size_t)d + (size_t)col;
+        sum += cuda_float(dout[at]) * x[at] * rstd[row];
+    }
+    part[(size_t)blockIdx.y * (size_t)d + (size_t)col] = sum;
+}
+
+__global__ void add_parts_kernel(int n_parts, int d, float *to, const float *part)
+{
+    int col = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (col >= d)
+        return;
+    float sum = to[col];
+    for (int i = 0; i < n_parts; i++)
+        sum += part[(size_t)i * (size_t)d + (size_t)col];
+    to[col] = sum;
+}
+
+template <typename T>
+void cuda_rows<T>::rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
+                                     const float *x, const float *w, const float *rstd)
+{
+    struct cuda *c = cuda_of(b);
+    if (n == 0)
+        return;
+    CUDA_LAUNCH(c, cuda_blocks((size_t)n, WARPS), THREADS, 0, (rms_norm_backward_kernel<T>), n, d, dx,
+                (const T *)dout, x, w, rstd);
+    if (!dw)
+        return;
+    int parts = cuda_blocks((size_t)n, NORM_ROWS), blocks = cuda_blocks((size_t)d, THREADS);
+    float *part = (float *)cuda_scratch(c, 0, (size_t)parts * (size_t)d * sizeof(float));
+    if (!part)
+        return;
+    CUDA_LAUNCH(c, dim3((unsigned)blocks, (unsigned)parts), THREADS, 0, (norm_weight_kernel<T>), n, d, part,
+                (const T *)dout, x, rstd);
+    CUDA_LAUNCH(c, blocks, THREADS, 0, add_parts_kernel, parts, d, dw, part);
+}
+
+/* --- dropout --- */
+
+/* out = dropout(x), or y + dropout(x) */
+template <typename To, typename From>
+__global__ void dropout_kernel(int n, int d, To *out, const From *x, const float *y, struct cuda_drop drop)
+{
+    struct cell c;
+    if (!cell_of(n, d, &c))
+        return;
+    size_t at = c.row * (size_t)d + (size_t)c.col;
+    float8 v = cuda_load8(x + at, c.n), m = cuda_mask8(drop, c.row, (uint32_t)c.col / 8), to = {};
+    if (y)
+        to = cuda_load8(y + at, c.n);
+    for (int i = 0; i < 8; i++)
+        to.v[i] += v.v[i] * m.v[i];
+    cuda_store8(out + at, to, c.n);
+}
+
+template <typename To, typename From>
+static void drop_run(struct backend *b, int n, int d, To *out, const From *x, const float *y,
+                     const struct dropout *drop)
+{
+    struct cuda_drop p = cuda_drop_of(drop);
+    if (n > 0)
+        CUDA_LAUNCH(cuda_of(b), cell_blocks(n, d), THREADS, 0, (dropout_kernel<To, From>), n, d, out, x, y,
+                    p);
+}
+
+void cuda_dropout_stream(struct backend *b, int n, int d, float *out, const float *x,
+                         const struct dropout *drop)
+{
+    drop_run(b, n, d, out, x, (const float *)NULL, drop);
+}
+
+template <typename T>
+void cuda_rows<T>::dropout(struct backend *b, int n, int d, void *out, const float *x,
+                           const struct dropout *drop)
+{
+    drop_run(b, n, d, (T *)out, x, (const float *)NULL, drop);
+}
+
+template <typename T>
+void cuda_rows<T>::dropout_values(struct backend *b, int n, int d, void *out, const void *x,
+                                  const struct dropout *drop)
+{
+    drop_run(b, n, d, (T *)out, (const T *)x, (const float *)NULL, drop);
+}
+
+template <typename T>
+void cuda_rows<T>::add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                               const struct dropout *drop)
+{
+    drop_run(b, n, d, out, (const T *)y, x, drop);
+}
+
+/* --- gated GELU --- */
+
+/* e^x: to float32's last bit or two, or with bf16 values the fast one. */
+template <typename T> __device__ static inline float exp_of(float x)
+{
+    return sizeof(T) == sizeof(float) ? expf(x) : __expf(x);
+}
+
+/* gelu(g) = g s in its tanh form, see cpu_gelu_gate in models/cpu_math.h. Gives s; *slope = d gelu / d g. */
+template <typename T> __device__ static inline float gelu_gate(float g, float *slope)
+{
+    const float k = 1.595769122f, c = 0.044715f; /* 2 sqrt(2/pi) */
+    float g2 = g * g, y2 = k * g * (1 + c * g2);
+    float s = 1 / (1 + exp_of<T>(-y2));
+    *slope = s + s * (1 - s) * k * g * (1 + 3 * c * g2);
+    return s;
+}
+
+template <typename T>
+__global__ void geglu_kernel(int n, int d, T *out, const T *gu, struct cuda_drop drop)
+{
+    struct cell c;
+    if (!cell_of(n, d, &c))
+        return;
+    const T *g = gu + c.row * 2 * (size_t)d + (size_t)c.col;
+    float8 gate = cuda_load8(g, c.n), up = cuda_load8(g + d, c.n);
+    float8 m = cuda_mask8(drop, c.row, (uint32_t)c.col / 8);
+    for (int i = 0; i < 8; i++) {
+        float slope;
+        up.v[i] = gate.v[i] * gelu_gate<T>(gate.v[i], &slope) * up.v[i] * m.v[i];
+    }
+    cuda_store8(out + c.row * (size_t)d + (size_t)c.col, up, c.n);
+}
+
+template <typename T>
+void cuda_rows<T>::geglu(struct backend *b, int n, int d, void *out, const void *gu,
+                         const struct dropout *drop)
+{
+    struct cuda_drop p = cuda_drop_of(drop);
+    if (n > 0)
+        CUDA_LAUNCH(cuda_of(b), cell_blocks(n, d), THREADS, 0, (geglu_kernel<T>), n, d, (T *)out,
+                    (const T *)gu, p);
+}
+
+template <typename T>
+__global__ void geglu_backward_kernel(int n, int d, T *dgu, const T *dout, const T *gu, struct cuda_drop drop)
+{
+    struct cell c;
+    if (!cell_of(n, d, &c))
+        return;
+    size_t at = c.row * 2 * (size_t)d + (size_t)c.col;
+    float8 g = cuda_load8(gu + at, c.n), u = cuda_load8(gu + at + d, c.n), dg, du;
+    float8 from = cuda_load8(dout + c.row * (size_t)d + (size_t)c.col, c.n);
+    float8 m = cuda_mask8(drop, c.row, (uint32_t)c.col / 8);
+    for (int i = 0; i < 8; i++) {
+        float slope, s = gelu_gate<T>(g.v[i], &slope), x = from.v[i] * m.v[i];
+        dg.v[i] = x * u.v[i] * slope;
+        du.v[i] = x * g.v[i] * s;
+    }
+    cuda_store8(dgu + at, dg, c.n);
+    cuda_store8(dgu + at + d, du, c.n);
+}
+
+template <typename T>
+void cuda_rows<T>::geglu_backward(struct backend *b, int n, int d, void *dgu, const void *dout,
+                                  const void *gu, const struct dropout *drop)
+{
+    struct cuda_drop p = cuda_drop_of(drop);
+    if (n > 0)
+        CUDA_LAUNCH(cuda_of(b), cell_blocks(n, d), THREADS, 0, (geglu_backward_kernel<T>), n, d, (T *)dgu,
+                    (const T *)dout, (const T *)gu, p);
+}
+
+/* --- values and float32 --- */
+
+template <typename To, typename From> __global__ void convert_kernel(size_t n, To *to, const From *from)
+{
+    size_t i = 8 * ((size_t)blockIdx.x * blockDim.x + threadIdx.x);
+    if (i < n) {
+        int left = n - i < 8 ? (int)(n - i) : 8;
+        cuda_store8(to + i, cuda_load8(from + i, left), left);
+    }
+}
+
+template <typename T> void cuda_rows<T>::narrow(struct backend *b, size_t n, void *to, const float *from)
+{
+    if (n > 0 && to != (const void *)from)
+        CUDA_LAUNCH(cuda_of(b), cuda_blocks((n + 7) / 8, THREADS), THREADS, 0, (convert_kernel<T, float>), n,
+                    (T *)to, from);
+}
+
+template <typename T>
+void cuda_rows<T>::get_values(struct backend *b, float *to_host, const void *from, size_t n)
+{
+    enum { CHUNK = 1 << 22 };
+    struct cuda *c = cuda_of(b);
+    if (sizeof(T) == sizeof(float)) {
+        b->ops->get(b, to_host, from, n * sizeof(float));
+        return;
+    }
+    float *wide = (float *)cuda_scratch(c, 0, (size_t)CHUNK * sizeof(float));
+    for (size_t at = 0; at < n && wide; at += CHUNK) {
+        size_t part = n - at < CHUNK ? n - at : CHUNK;
+        CUDA_LAUNCH(c, cuda_blocks((part + 7) / 8, THREADS), THREADS, 0, (convert_kernel<float, T>), part,
+                    wide, (const T *)from + at);
+        b->ops->get(b, to_host + at, wide, part * sizeof(float));
+    }
+}
+
+template struct cuda_rows<float>;
+template struct cuda_rows<bf16>;

@@ -138,6 +138,13 @@ struct t5_pass {
 enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapters, double *nll,
                       struct err *e);
 
+/* The same in two parts. begin queues the work and returns: what follows on the work's backend, such as an
+ * optimizer's step, is queued behind it, and the host may prepare the next pass meanwhile, in another pack.
+ * end waits for all that. */
+enum err_code t5_step_begin(struct t5_work *w, const struct t5_pass *p, float *d_adapters,
+                            struct err *e);
+enum err_code t5_step_end(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e);
+
 /* Forward only, no dropout. Any mode. */
 enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e);
 

@@ -27,8 +27,8 @@ static void loss(const struct t5_run *r, void *dx)
                       w->label, w->row_scale, w->nll, dx, dx ? t5_dw(w, w->model->head) : NULL);
 }
 
-enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapters, double *nll,
-                      struct err *e)
+enum err_code t5_step_begin(struct t5_work *w, const struct t5_pass *p, float *d_adapters,
+                            struct err *e)
 {
     CHECK(w->mode != T5_INFER && p->pack->out.n_rows > 0);
     CHECK(!p->adapters == !d_adapters);
@@ -42,7 +42,19 @@ enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapt
     t5_decode(&r);
     loss(&r, w->d_norm);
     t5_backward(&r);
+    return OK;
+}
+
+enum err_code t5_step_end(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e)
+{
     return collect_nll(w, p->pack, nll, e);
+}
+
+enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapters, double *nll,
+                      struct err *e)
+{
+    enum err_code code = t5_step_begin(w, p, d_adapters, e);
+    return code ? code : t5_step_end(w, p, nll, e);
 }
 
 enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e)

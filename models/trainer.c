@@ -18,7 +18,7 @@ struct trainer {
     size_t size;      /* values of an adapter, or of all weights */
     size_t n_abreast; /* members of a pass: max_members, or 1 */
     struct t5_work *work;
-    struct pack *pack;
+    struct pack *pack[2]; /* of even and odd steps: the next is filled while the backend computes */
     const struct backend_ops *ops;
     struct backend *b;
     int max_members, start_id;
@@ -116,8 +116,8 @@ enum err_code trainer_open(struct trainer **out, const struct t5 *model,
         lora_layout_init(&t->layout, t5_config_of(model), lora);
     t->size = lora ? t->layout.size : t5_n_flat(model);
     code = lora ? open_lora(t, model, &l, n_threads, e) : open_full(t, model, &l, n_threads, e);
-    if (!code)
-        code = pack_open(&t->pack, l.max_members, l.max_seqs, l.max_in, l.max_out, e);
+    for (int i = 0; i < 2 && !code; i++)
+        code = pack_open(&t->pack[i], l.max_members, l.max_seqs, l.max_in, l.max_out, e);
     if (code)
         trainer_close(t);
     else
@@ -131,7 +131,8 @@ void trainer_close(struct trainer *t)
         return;
     for (int i = t->own ? VEC_M : VEC_X; t->b && i < N_VECS; i++)
         t->ops->free(t->b, t->vec[i]);
-    pack_close(t->pack);
+    pack_close(t->pack[0]);
+    pack_close(t->pack[1]);
     t5_work_close(t->work);
     t5_close(t->own);
     lora_layout_fini(&t->layout);
@@ -154,24 +155,24 @@ size_t trainer_bytes(const struct trainer *t)
 static enum err_code pack_step(struct trainer *t, const struct train_job *job, int step,
                                size_t *first, struct err *e)
 {
-    pack_clear(t->pack, t->start_id);
+    struct pack *p = t->pack[step % 2];
+    pack_clear(p, t->start_id);
     for (int m = 0; m < job->n_members; m++) {
         const struct train_member *who = &job->member[m];
         int n = who->n_per_step[step];
         CHECK(n >= (step == 0));
-        pack_member(t->pack, who->client);
+        pack_member(p, who->client);
         for (int i = 0; i < n; i++) {
             const struct sample *s = who->sample[first[m]++];
             CHECK(s->input && s->target && s->n_target >= 1);
-            if (!pack_add(t->pack, s->input, s->n_input, s->target, s->n_target))
+            if (!pack_add(p, s->input, s->n_input, s->target, s->n_target))
                 return err_set(e, ERR_LIMIT,
                                "a step of %d clients is larger than the pass that was planned: %d "
                                "sequences, %zu input and %zu target tokens",
-                               job->n_members, t->pack->max_seqs, t->pack->max_in,
-                               t->pack->max_out);
+                               job->n_members, p->max_seqs, p->max_in, p->max_out);
         }
     }
-    pack_finish(t->pack);
+    pack_finish(p);
     return OK;
 }
 
@@ -225,6 +226,8 @@ static int steps_of(const struct train_job *job, int member)
 
 static bool is_anyone_at_work(const struct train_job *job, int step)
 {
+    if (step >= job->hyper.local_steps)
+        return false;
     for (int m = 0; m < job->n_members; m++)
         if (is_at_work(job, m, step))
             return true;
@@ -232,9 +235,8 @@ static bool is_anyone_at_work(const struct train_job *job, int step)
 }
 
 /* Adds each member's mean loss per token of this step. */
-static void book_loss(const struct trainer *t, const struct train_job *job)
+static void book_loss(const struct trainer *t, const struct train_job *job, const struct pack *p)
 {
-    const struct pack *p = t->pack;
     for (int m = 0; m < job->n_members; m++) {
         double sum = 0;
         for (int s = p->member_seq[m]; s < p->member_seq[m + 1]; s++)
@@ -279,22 +281,26 @@ static enum err_code run_abreast(struct trainer *t, const struct train_job *job,
     float *x = t->vec[VEC_X], *g = t->vec[VEC_G];
     struct arena scratch = {0};
     size_t *first = ARENA_NEW(&scratch, size_t, (size_t)job->n_members);
-    struct t5_pass pass = {
-        .pack = t->pack, .adapters = t->own ? NULL : x, .stride = n, .dropout = h->dropout};
+    struct t5_pass pass = {.adapters = t->own ? NULL : x, .stride = n, .dropout = h->dropout};
     enum err_code code = begin(t, job, e);
     if (!code && h->prox_mu > 0)
         t->ops->copy(t->b, t->vec[VEC_START], x, (size_t)job->n_members * n * sizeof(float));
-    for (int step = 0; !code && step < h->local_steps && is_anyone_at_work(job, step); step++) {
-        code = pack_step(t, job, step, first, e);
-        if (code)
-            break;
+    if (!code)
+        code = pack_step(t, job, 0, first, e);
+    for (int step = 0; !code && is_anyone_at_work(job, step); step++) {
+        pass.pack = t->pack[step % 2];
         pass.seed = rng_u64(job->seed, RNG_TRAIN_STEP, 0, (uint64_t)step);
         t->ops->zero(t->b, g, (size_t)job->n_members * n * sizeof(float));
-        code = t5_step(t->work, &pass, t->own ? NULL : g, t->nll, e);
+        code = t5_step_begin(t->work, &pass, t->own ? NULL : g, e);
         if (code)
             break;
-        book_loss(t, job);
         update(t, job, step);
+        if (is_anyone_at_work(job, step + 1))
+            code = pack_step(t, job, step + 1, first, e);
+        if (!code)
+            code = t5_step_end(t->work, &pass, t->nll, e);
+        if (!code)
+            book_loss(t, job, pass.pack);
     }
     if (!code) {
         t->ops->get(t->b, job->adapter_out, x, (size_t)job->n_members * n * sizeof(float));

@@ -101,6 +101,11 @@ struct backend_ops {
     /* "cpu openblas 0.3.21 zen f32": kernel and library versions that can change a bit of a result */
     void (*describe)(struct backend *b, char *out, size_t n);
 
+    /* Bytes of the device's memory in all, 0 if not known: a bound for plans, which a change in what is
+     * free at the moment does not move. */
+    size_t (*memory_bytes)(struct backend *b);
+    /* About what operations take for themselves when the head has so many rows and columns. */
+    size_t (*scratch_bytes)(int n_threads, size_t n_rows, int n_vocab);
     /* Zeroed memory, 64-byte aligned. Memory of one open backend may be read through another of its kind. */
     enum err_code (*alloc)(struct backend *b, void **out, size_t n_bytes, const char *what,
                            struct err *e);

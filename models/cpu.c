@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "models/cpu_math.h"
 #include "sim/base/check.h"
@@ -91,6 +92,20 @@ bool cpu_scratch(struct cpu *c, size_t n_per_thread)
 bool cpu_shared(struct cpu *c, size_t n)
 {
     return grow(c, &c->shared, &c->n_shared, n, "cpu backend: shared scratch");
+}
+
+static size_t cpu_memory_bytes(struct backend *b)
+{
+    (void)b;
+    long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? (size_t)pages * (size_t)size : 0;
+}
+
+/* Logits of a task per thread are the most, see cpu_loss.c. */
+static size_t cpu_scratch_bytes(int n_threads, size_t n_rows, int n_vocab)
+{
+    size_t rows = n_rows < 128 ? n_rows : 128;
+    return rows * (size_t)n_vocab * sizeof(float) * (size_t)n_threads;
 }
 
 static enum err_code cpu_alloc(struct backend *b, void **out, size_t n_bytes, const char *what,
@@ -252,6 +267,8 @@ const struct backend_ops cpu_backend = {
     .open = cpu_open,
     .close = cpu_close,
     .describe = cpu_describe,
+    .memory_bytes = cpu_memory_bytes,
+    .scratch_bytes = cpu_scratch_bytes,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .set = cpu_set,

@@ -139,6 +139,21 @@ static void cuda_describe(struct backend *b, char *out, size_t n)
 
 /* --- memory --- */
 
+static size_t cuda_memory_bytes(struct backend *b)
+{
+    size_t n_free = 0, n_total = 0;
+    cudaMemGetInfo(&n_free, &n_total);
+    (void)b;
+    return n_total;
+}
+
+/* Logits of a chunk, the products' workspace, and some for tables and partial sums. */
+static size_t cuda_scratch_bytes(int n_threads, size_t n_rows, int n_vocab)
+{
+    (void)n_threads;
+    return cuda_logit_bytes(n_rows, n_vocab) + ((size_t)192 << 20);
+}
+
 static enum err_code cuda_alloc(struct backend *b, void **out, size_t n_bytes, const char *what,
                                 struct err *e)
 {
@@ -372,6 +387,8 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.open = sizeof(T) == sizeof(float) ? cuda_open_float : cuda_open_bf16;
     o.close = cuda_close;
     o.describe = cuda_describe;
+    o.memory_bytes = cuda_memory_bytes;
+    o.scratch_bytes = cuda_scratch_bytes;
     o.alloc = cuda_alloc;
     o.free = cuda_free;
     o.set = cuda_set;

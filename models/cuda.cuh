@@ -99,6 +99,9 @@ enum err_code cuda_gemm_open(struct cuda *c, struct err *e);
 void cuda_gemm_close(struct cuda *c);
 void cuda_gemm_describe(const struct cuda *c, char *out, size_t n);
 
+/* Memory for the logits of n rows at most; cuda_loss.cu. */
+size_t cuda_logit_bytes(size_t n, int n_vocab);
+
 /* --- launching --- */
 
 #ifdef __CUDACC__

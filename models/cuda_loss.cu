@@ -14,6 +14,12 @@ static int chunk_rows(int n, int n_vocab)
     return rows < (size_t)n ? (int)rows : n;
 }
 
+size_t cuda_logit_bytes(size_t n, int n_vocab)
+{
+    int rows = chunk_rows(n < (size_t)INT32_MAX ? (int)n : INT32_MAX, n_vocab);
+    return (size_t)rows * (size_t)n_vocab * sizeof(float);
+}
+
 /* Logits of rows from .. from + rows - 1 into scratch. */
 template <typename T>
 static float *logits(struct cuda *c, int from, int rows, int chunk, int d, int n_vocab, const void *x,

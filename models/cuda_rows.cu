@@ -337,7 +337,7 @@ void cuda_rows<T>::get_values(struct backend *b, float *to_host, const void *fro
     }
     float *wide = (float *)cuda_scratch(c, 0, (size_t)CHUNK * sizeof(float));
     for (size_t at = 0; at < n && wide; at += CHUNK) {
-        size_t part = n - at < CHUNK ? n - at : CHUNK;
+        size_t part = n - at < (size_t)CHUNK ? n - at : (size_t)CHUNK;
         CUDA_LAUNCH(c, cuda_blocks((part + 7) / 8, THREADS), THREADS, 0, (convert_kernel<float, T>), part,
                     wide, (const T *)from + at);
         b->ops->get(b, to_host + at, wide, part * sizeof(float));

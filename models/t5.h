@@ -111,6 +111,10 @@ struct t5_limits {
 
 struct t5_work;
 
+/* Backend memory that t5_work_open and the passes after it would take, the backend's scratch included; 0:
+ * more than can be counted. */
+size_t t5_work_plan(const struct t5 *model, enum t5_mode mode, const struct lora_layout *lora,
+                    const struct t5_limits *limits, int n_threads);
 /* lora NULL: passes without adapters. The model and the layout outlive the work. ERR_MEMORY names
  * the size. */
 enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5_mode mode,

@@ -78,6 +78,10 @@ enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const stru
                       struct err *e)
 {
     enum err_code code = t5_config_check(c, e);
+    if (!code && ops->value_bytes == 2 && (c->d_model | c->d_kv | c->d_ff) % 8 != 0)
+        code = err_set(e, ERR_INPUT,
+                       "precision bf16: expected d_model, d_kv and d_ff to be multiples of 8, got %d, %d and %d",
+                       c->d_model, c->d_kv, c->d_ff);
     if (code)
         return code;
     struct arena arena = {0};

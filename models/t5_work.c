@@ -145,9 +145,9 @@ static void plan_all(struct t5_work *w, struct plan *p)
     }
 }
 
-enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5_mode mode,
-                           const struct lora_layout *lora, const struct t5_limits *limits,
-                           int n_threads, struct err *e)
+/* The work's tables, before any backend memory. */
+static struct t5_work *make_work(const struct t5 *model, enum t5_mode mode,
+                                 const struct lora_layout *lora, const struct t5_limits *limits)
 {
     CHECK(limits->max_in >= 1 && limits->max_seqs >= 1 && limits->max_members >= 1);
     CHECK(limits->max_beams <= T5_MAX_BEAMS);
@@ -161,10 +161,29 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
     w->lora = lora;
     w->limits = *limits;
     w->kept = ARENA_NEW(&arena, struct t5_kept, (size_t)(c->n_enc + c->n_dec));
-    w->host_nll = ARENA_NEW(&arena, float, limits->max_out);
     w->max_slots = limits->max_seqs * (limits->max_beams > 1 ? limits->max_beams : 1);
-    w->host_ids = ARENA_NEW(&arena, int32_t, 9 * (size_t)w->max_slots);
     w->arena = arena;
+    return w;
+}
+
+size_t t5_work_plan(const struct t5 *model, enum t5_mode mode, const struct lora_layout *lora,
+                    const struct t5_limits *limits, int n_threads)
+{
+    struct t5_work *w = make_work(model, mode, lora, limits);
+    struct plan p = {.value_bytes = model->ops->value_bytes};
+    plan_all(w, &p);
+    t5_work_close(w);
+    size_t scratch = model->ops->scratch_bytes(n_threads, limits->max_out, model->config.vocab), all;
+    return p.is_too_big || !size_add(p.n, scratch, &all) ? 0 : all;
+}
+
+enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5_mode mode,
+                           const struct lora_layout *lora, const struct t5_limits *limits,
+                           int n_threads, struct err *e)
+{
+    struct t5_work *w = make_work(model, mode, lora, limits);
+    w->host_nll = ARENA_NEW(&w->arena, float, limits->max_out);
+    w->host_ids = ARENA_NEW(&w->arena, int32_t, 9 * (size_t)w->max_slots);
     struct plan p = {.value_bytes = model->ops->value_bytes};
     plan_all(w, &p);
     w->n_bytes = p.n;

@@ -91,6 +91,31 @@ static enum err_code open_lora(struct trainer *t, const struct t5 *model, const 
     return code ? code : need_vec(t, VEC_G, e);
 }
 
+size_t trainer_plan(const struct t5 *model, const struct lora_spec *lora,
+                    const struct train_limits *limits, const struct train_hyper *hyper, int n_threads)
+{
+    struct t5_limits l;
+    struct lora_layout layout = {0};
+    struct train_limits pass = *limits;
+    size_t n_vecs = 2, values, bytes, all;
+    if (!lora)
+        pass.max_members = 1;
+    if (plan(&pass, &l, NULL))
+        return 0;
+    if (lora)
+        lora_layout_init(&layout, t5_config_of(model), lora);
+    size_t work = t5_work_plan(model, lora ? T5_ADAPT : T5_FULL, lora ? &layout : NULL, &l, n_threads);
+    values = lora ? layout.size : t5_n_flat(model);
+    lora_layout_fini(&layout);
+    n_vecs += hyper->optimizer == LOCAL_ADAMW ? 2 : hyper->momentum > 0;
+    n_vecs += hyper->prox_mu > 0 ? 2 : 0;
+    n_vecs -= lora ? 0 : 1; /* the gradient is the work's */
+    if (!work || !size_mul3(n_vecs * sizeof(float), (size_t)pass.max_members, values, &bytes) ||
+        !size_add(work, bytes, &all))
+        return 0;
+    return all;
+}
+
 enum err_code trainer_open(struct trainer **out, const struct t5 *model,
                            const struct lora_spec *lora, const struct train_limits *limits,
                            int n_threads, struct err *e)

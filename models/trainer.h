@@ -65,6 +65,11 @@ struct train_limits {
 
 struct trainer;
 
+/* Backend memory that a trainer of these limits and its jobs would take, the model's weights aside; 0: more
+ * than can be counted. */
+size_t trainer_plan(const struct t5 *model, const struct lora_spec *lora,
+                    const struct train_limits *limits, const struct train_hyper *hyper, int n_threads);
+
 /* The model is shared and only read. n_threads work inside a pass. lora NULL: full fine-tuning,
  * where limits' max_members and rows count for the jobs, and a pass is planned for one member.
  * Refuses with ERR_MEMORY and the size needed. */

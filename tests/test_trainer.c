@@ -91,6 +91,35 @@ static struct trainer *open_trainer(const struct bench *b, const struct lora_spe
     return t;
 }
 
+/* The backend's scratch is the only part that is not allocated at open. */
+static void the_plan_is_what_a_trainer_takes(void)
+{
+    const struct train_hyper hypers[] = {{.local_steps = STEPS, .lr = 0.1f},
+                                         {.local_steps = STEPS, .lr = 0.1f, .momentum = 0.9f},
+                                         {.local_steps = STEPS,
+                                          .optimizer = LOCAL_ADAMW,
+                                          .lr = 0.01f,
+                                          .beta1 = 0.9f,
+                                          .beta2 = 0.99f,
+                                          .epsilon = 1e-8f,
+                                          .prox_mu = 0.1f}};
+    const struct train_limits limits = {
+        .max_members = N_CLIENTS, .max_batch = BATCH, .max_input = 40, .max_target = 12};
+    for (size_t i = 0; i < sizeof(hypers) / sizeof(hypers[0]); i++) {
+        struct bench b;
+        struct err e = {0};
+        bench_init(&b, &spec);
+        b.job.hyper = hypers[i];
+        struct trainer *t = open_trainer(&b, &spec, N_CLIENTS, 2);
+        if (trainer_run(t, &b.job, &e))
+            TEST_FAIL("%s", e.text);
+        size_t scratch = t5_ops(b.model)->scratch_bytes(2, N_CLIENTS * BATCH * 12, VOCAB);
+        CHECK_INT(trainer_plan(b.model, &spec, &limits, &hypers[i], 2), trainer_bytes(t) + scratch);
+        trainer_close(t);
+        bench_fini(&b);
+    }
+}
+
 static void run(struct bench *b, const struct lora_spec *s, int n_threads)
 {
     struct err e = {0};
@@ -455,6 +484,7 @@ int main(void)
     CASE(the_proximal_term_pulls_back_to_the_start);
     CASE(a_member_that_has_done_its_steps_rests);
     CASE(the_loss_of_untrained_weights_is_near_the_logarithm_of_the_vocabulary_or_more);
+    CASE(the_plan_is_what_a_trainer_takes);
     CASE(a_job_or_plan_that_is_too_large_is_refused);
     return test_end();
 }

@@ -287,8 +287,11 @@ static enum err_code begin(struct trainer *t, const struct train_job *job, struc
         code = need_vec(t, VEC_AWAY, e);
     if (code)
         return code;
+    float *x = t->vec[VEC_X];
+    t->ops->set(t->b, x, job->adapter_in, n_bytes);
     for (int m = 0; m < job->n_members; m++) {
-        t->ops->set(t->b, t->vec[VEC_X] + (size_t)m * n, job->adapter_in, n_bytes);
+        if (m > 0)
+            t->ops->copy(t->b, x + (size_t)m * n, x, n_bytes);
         job->loss[m] = 0;
     }
     if (has_m)

@@ -204,7 +204,7 @@ static void check_dropout(int n, int d, float p)
     lab_near(&l, "out", all, out, want, 1e-7);
     l.op->add_dropout(l.b, n, d, x, x, y, given);
     lab_near(&l, "x +=", all, x, x0, 1e-7);
-    l.op->set(l.b, y, out, all * sizeof(float));
+    l.op->copy(l.b, y, out, all * sizeof(float));
     l.op->dropout_stream(l.b, n, d, y, y, given);
     l.op->dropout_stream(l.b, n, d, out, out, given);
     lab_near(&l, "in place", all, y, lab_double(&l, out, all), 0);

@@ -45,6 +45,14 @@ struct dropout {
     const uint32_t *row_index;
 };
 
+/* Where a norm goes: out = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps)    x, out [n, d]   rstd [n]   w [d] */
+struct norm_args {
+    float eps;
+    const float *w;
+    void *out;
+    float *rstd;
+};
+
 /* The adapters of one linear layer, for all members of the pass. Member m owns the rows
  * member_row[m] .. member_row[m+1]-1 (host memory, n_members + 1 values, may be empty ranges).
  * Its matrices are a + m * stride and b + m * stride, values not bytes. stride 0: one adapter for all.
@@ -126,12 +134,16 @@ struct backend_ops {
     void (*embed_backward)(struct backend *b, int n, int d, float *dtable, const float *dout,
                            const int32_t *ids);
 
-    /* out = x * rstd * w, rstd = 1 / sqrt(mean(x^2) + eps)    x, out [n, d]   rstd [n]   w [d] */
-    void (*rms_norm)(struct backend *b, int n, int d, float eps, void *out, float *rstd,
-                     const float *x, const float *w);
-    /* dx += ..., dw += ... (dw NULL: not wanted) */
-    void (*rms_norm_backward)(struct backend *b, int n, int d, float *dx, float *dw,
-                              const void *dout, const float *x, const float *w, const float *rstd);
+    void (*rms_norm)(struct backend *b, int n, int d, const float *x, const struct norm_args *norm);
+    /* A part's residual and the norm behind it in one pass: out = x + dropout(y), then the norm of out. out may
+     * be x. */
+    void (*add_norm)(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                     const struct dropout *drop, const struct norm_args *norm);
+    /* norm: as forward had it, its out is not looked at. dx += ..., dw += ... (dw NULL: not wanted). branch, if
+     * wanted (NULL: not): dropout of the sum that dx then is, the gradient of the branch below. */
+    void (*rms_norm_backward)(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
+                              const float *x, const struct norm_args *norm, void *branch,
+                              const struct dropout *drop);
 
     /* y [n, out] = x [n, in] W^T, or += when add. Rows of x, y at strides ld_x, ld_y (values). */
     void (*linear)(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,
@@ -158,9 +170,6 @@ struct backend_ops {
                            const struct dropout *drop);
     void (*dropout_values)(struct backend *b, int n, int d, void *out, const void *x,
                            const struct dropout *drop);
-    /* out = x + dropout(y); out may be x */
-    void (*add_dropout)(struct backend *b, int n, int d, float *out, const float *x, const void *y,
-                        const struct dropout *drop);
 
     /* out = dropout(gelu(g) * u), gelu in its tanh form. ug [n, 2d]: row = gate g [d] (wi_0), then u [d]
      * (wi_1). */

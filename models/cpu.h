@@ -76,17 +76,17 @@ void cpu_gemm_describe(char *out, size_t n);
 void cpu_embed(struct backend *b, int n, int d, float *out, const float *table, const int32_t *ids);
 void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const float *dout,
                         const int32_t *ids);
-void cpu_rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd, const float *x,
-                  const float *w);
+void cpu_rms_norm(struct backend *b, int n, int d, const float *x, const struct norm_args *norm);
+void cpu_add_norm(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                  const struct dropout *drop, const struct norm_args *norm);
 void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
-                           const float *x, const float *w, const float *rstd);
+                           const float *x, const struct norm_args *norm, void *branch,
+                           const struct dropout *drop);
 void cpu_dropout(struct backend *b, int n, int d, void *out, const float *x, const struct dropout *drop);
 void cpu_dropout_stream(struct backend *b, int n, int d, float *out, const float *x,
                         const struct dropout *drop);
 void cpu_dropout_values(struct backend *b, int n, int d, void *out, const void *x,
                         const struct dropout *drop);
-void cpu_add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
-                     const struct dropout *drop);
 void cpu_geglu(struct backend *b, int n, int d, void *out, const void *gu, const struct dropout *drop);
 void cpu_geglu_backward(struct backend *b, int n, int d, void *dgu, const void *dout, const void *gu,
                         const struct dropout *drop);

@@ -13,11 +13,11 @@ enum { ROWS = 64, COLS = 16, MASK_BLOCKS = CPU_MASK_SPAN / 8 };
 struct rows_args {
     struct cpu *c;
     int n, d;
-    float *out, *sums;
-    const float *x, *w, *y, *rstd;
+    float *out, *sums, *branch;
+    const float *x, *w, *y;
     const int32_t *ids;
     const struct dropout *drop;
-    float eps;
+    const struct norm_args *norm;
 };
 
 struct span {
@@ -65,78 +65,6 @@ void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const fl
 {
     struct rows_args p = {.n = n, .d = d, .out = dtable, .x = dout, .ids = ids};
     team_run(cpu_of(b)->team, cpu_blocks(d, COLS), embed_backward_block, &p);
-}
-
-CPU_KERNEL static void rms_norm_block(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct rows_args *p = arg;
-    struct span at = rows_of(p, task);
-    size_t d = (size_t)p->d;
-    const float *w = p->w;
-    for (size_t i = at.from; i < at.to; i++) {
-        const float *x = p->x + i * d;
-        float *out = p->out + i * d, sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t j = 0; j < d; j++)
-            sum += x[j] * x[j];
-        float rstd = 1 / sqrtf(sum / (float)p->d + p->eps);
-        p->sums[i] = rstd;
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            out[j] = x[j] * rstd * w[j];
-    }
-}
-
-void cpu_rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd, const float *x,
-                  const float *w)
-{
-    struct rows_args p = {.n = n, .d = d, .out = out, .sums = rstd, .x = x, .w = w, .eps = eps};
-    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), rms_norm_block, &p);
-}
-
-/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)). Each task has its own sum of dw. */
-CPU_KERNEL static void rms_norm_backward_block(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct rows_args *p = arg;
-    struct span at = rows_of(p, task);
-    size_t d = (size_t)p->d;
-    const float *w = p->w;
-    float *dw = p->sums ? p->sums + (size_t)task * d : NULL;
-    if (dw)
-        memset(dw, 0, d * sizeof(*dw));
-    for (size_t i = at.from; i < at.to; i++) {
-        const float *x = p->x + i * d, *dout = p->y + i * d;
-        float *dx = p->out + i * d, rstd = p->rstd[i], sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t j = 0; j < d; j++)
-            sum += dout[j] * w[j] * x[j];
-        float k = sum / (float)p->d * rstd * rstd;
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            dx[j] += rstd * (dout[j] * w[j] - x[j] * k);
-        if (!dw)
-            continue;
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            dw[j] += dout[j] * x[j] * rstd;
-    }
-}
-
-void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
-                           const float *x, const float *w, const float *rstd)
-{
-    struct cpu *c = cpu_of(b);
-    size_t blocks = (size_t)cpu_blocks(n, ROWS);
-    if (dw && !cpu_shared(c, blocks * (size_t)d))
-        return;
-    struct rows_args p = {.n = n, .d = d, .out = dx, .sums = dw ? c->shared : NULL, .x = x, .w = w,
-                          .y = dout, .rstd = rstd};
-    team_run(c->team, (int)blocks, rms_norm_backward_block, &p);
-    for (size_t k = 0; dw && k < blocks; k++)
-        for (size_t j = 0; j < (size_t)d; j++)
-            dw[j] += c->shared[k * (size_t)d + j];
 }
 
 /* rng_philox of sim/base/rng.h for n_blocks counters, one per lane. Lanes are 64 bits wide, of which the low
@@ -202,7 +130,128 @@ void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32
     mask_row(mask, n, drop, row, col);
 }
 
-/* out = x * mask, or y + x * mask */
+/* The row's mask; without dropout ones, written at the first row of a task. */
+static void row_mask(const struct rows_args *p, float *mask, size_t row)
+{
+    if (cpu_drops(p->drop))
+        cpu_mask(mask, p->d, p->drop, row, 0);
+    else if (row % ROWS == 0)
+        for (int j = 0; j < p->d; j++)
+            mask[j] = 1;
+}
+
+/* --- norms --- */
+
+CPU_KERNEL static void norm_row(const struct norm_args *to, size_t row, size_t d, const float *x)
+{
+    const float *w = to->w;
+    float *out = (float *)to->out + row * d, sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t j = 0; j < d; j++)
+        sum += x[j] * x[j];
+    float rstd = 1 / sqrtf(sum / (float)d + to->eps);
+    to->rstd[row] = rstd;
+#pragma omp simd
+    for (size_t j = 0; j < d; j++)
+        out[j] = x[j] * rstd * w[j];
+}
+
+static void rms_norm_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    for (size_t i = at.from; i < at.to; i++)
+        norm_row(p->norm, i, (size_t)p->d, p->x + i * (size_t)p->d);
+}
+
+void cpu_rms_norm(struct backend *b, int n, int d, const float *x, const struct norm_args *norm)
+{
+    struct rows_args p = {.n = n, .d = d, .x = x, .norm = norm};
+    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), rms_norm_block, &p);
+}
+
+CPU_KERNEL static void add_norm_block(void *arg, int task, int thread)
+{
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    float *mask = cpu_scratch_of(p->c, thread);
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *x = p->x + i * d, *y = p->y + i * d;
+        float *out = p->out + i * d;
+        row_mask(p, mask, i);
+#pragma omp simd
+        for (size_t j = 0; j < d; j++)
+            out[j] = x[j] + y[j] * mask[j];
+        norm_row(p->norm, i, d, out);
+    }
+}
+
+void cpu_add_norm(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                  const struct dropout *drop, const struct norm_args *norm)
+{
+    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = out, .x = x, .y = y, .drop = drop,
+                          .norm = norm};
+    if (cpu_scratch(p.c, cpu_mask_room(d)))
+        team_run(p.c->team, cpu_blocks(n, ROWS), add_norm_block, &p);
+}
+
+/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)). Each task has its own sum of dw. */
+CPU_KERNEL static void rms_norm_backward_block(void *arg, int task, int thread)
+{
+    const struct rows_args *p = arg;
+    struct span at = rows_of(p, task);
+    size_t d = (size_t)p->d;
+    const float *w = p->norm->w;
+    float *dw = p->sums ? p->sums + (size_t)task * d : NULL;
+    float *mask = p->branch ? cpu_scratch_of(p->c, thread) : NULL;
+    if (dw)
+        memset(dw, 0, d * sizeof(*dw));
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *x = p->x + i * d, *dout = p->y + i * d;
+        float *dx = p->out + i * d, rstd = p->norm->rstd[i], sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t j = 0; j < d; j++)
+            sum += dout[j] * w[j] * x[j];
+        float k = sum / (float)p->d * rstd * rstd;
+#pragma omp simd
+        for (size_t j = 0; j < d; j++)
+            dx[j] += rstd * (dout[j] * w[j] - x[j] * k);
+        if (mask) {
+            float *branch = p->branch + i * d;
+            row_mask(p, mask, i);
+#pragma omp simd
+            for (size_t j = 0; j < d; j++)
+                branch[j] = dx[j] * mask[j];
+        }
+        if (!dw)
+            continue;
+#pragma omp simd
+        for (size_t j = 0; j < d; j++)
+            dw[j] += dout[j] * x[j] * rstd;
+    }
+}
+
+void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
+                           const float *x, const struct norm_args *norm, void *branch,
+                           const struct dropout *drop)
+{
+    struct cpu *c = cpu_of(b);
+    size_t blocks = (size_t)cpu_blocks(n, ROWS);
+    if ((dw && !cpu_shared(c, blocks * (size_t)d)) || (branch && !cpu_scratch(c, cpu_mask_room(d))))
+        return;
+    struct rows_args p = {.c = c, .n = n, .d = d, .out = dx, .sums = dw ? c->shared : NULL, .x = x, .y = dout,
+                          .norm = norm, .branch = branch, .drop = drop};
+    team_run(c->team, (int)blocks, rms_norm_backward_block, &p);
+    for (size_t k = 0; dw && k < blocks; k++)
+        for (size_t j = 0; j < (size_t)d; j++)
+            dw[j] += c->shared[k * (size_t)d + j];
+}
+
+/* --- dropout --- */
+
+/* out = x * mask */
 CPU_KERNEL static void dropout_block(void *arg, int task, int thread)
 {
     const struct rows_args *p = arg;
@@ -210,44 +259,29 @@ CPU_KERNEL static void dropout_block(void *arg, int task, int thread)
     size_t d = (size_t)p->d;
     float *mask = cpu_scratch_of(p->c, thread);
     for (size_t i = at.from; i < at.to; i++) {
-        const float *x = p->x + i * d, *y = p->y ? p->y + i * d : NULL;
+        const float *x = p->x + i * d;
         float *out = p->out + i * d;
         cpu_mask(mask, p->d, p->drop, i, 0);
-        if (y) {
 #pragma omp simd
-            for (size_t j = 0; j < d; j++)
-                out[j] = y[j] + x[j] * mask[j];
-        } else {
-#pragma omp simd
-            for (size_t j = 0; j < d; j++)
-                out[j] = x[j] * mask[j];
-        }
+        for (size_t j = 0; j < d; j++)
+            out[j] = x[j] * mask[j];
     }
 }
 
-CPU_KERNEL static void plain_block(void *arg, int task, int thread)
+static void copy_block(void *arg, int task, int thread)
 {
     (void)thread;
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
-    size_t d = (size_t)p->d, n = (at.to - at.from) * d;
-    const float *x = p->x + at.from * d;
-    float *out = p->out + at.from * d;
-    if (!p->y) {
-        memmove(out, x, n * sizeof(float));
-        return;
-    }
-    const float *y = p->y + at.from * d;
-#pragma omp simd
-    for (size_t j = 0; j < n; j++)
-        out[j] = y[j] + x[j];
+    size_t d = (size_t)p->d;
+    memmove(p->out + at.from * d, p->x + at.from * d, (at.to - at.from) * d * sizeof(float));
 }
 
 static void dropout_run(struct backend *b, struct rows_args *p)
 {
     p->c = cpu_of(b);
     if (!cpu_drops(p->drop))
-        team_run(p->c->team, cpu_blocks(p->n, ROWS), plain_block, p);
+        team_run(p->c->team, cpu_blocks(p->n, ROWS), copy_block, p);
     else if (cpu_scratch(p->c, cpu_mask_room(p->d)))
         team_run(p->c->team, cpu_blocks(p->n, ROWS), dropout_block, p);
 }
@@ -271,22 +305,6 @@ void cpu_dropout_values(struct backend *b, int n, int d, void *out, const void *
     cpu_dropout(b, n, d, out, x, drop);
 }
 
-void cpu_add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
-                     const struct dropout *drop)
-{
-    struct rows_args p = {.n = n, .d = d, .out = out, .x = y, .y = x, .drop = drop};
-    dropout_run(b, &p);
-}
-
-/* The row's mask, or ones written once by the caller. */
-static void geglu_mask(const struct rows_args *p, float *mask, size_t row)
-{
-    if (cpu_drops(p->drop))
-        cpu_mask(mask, p->d, p->drop, row, 0);
-    else if (row % ROWS == 0)
-        for (int j = 0; j < p->d; j++)
-            mask[j] = 1;
-}
 
 CPU_KERNEL static void geglu_block(void *arg, int task, int thread)
 {
@@ -297,7 +315,7 @@ CPU_KERNEL static void geglu_block(void *arg, int task, int thread)
     for (size_t i = at.from; i < at.to; i++) {
         const float *g = p->x + i * 2 * d, *u = g + d;
         float *out = p->out + i * d;
-        geglu_mask(p, mask, i);
+        row_mask(p, mask, i);
 #pragma omp simd
         for (size_t j = 0; j < d; j++) {
             float slope;
@@ -322,7 +340,7 @@ CPU_KERNEL static void geglu_backward_block(void *arg, int task, int thread)
     for (size_t i = at.from; i < at.to; i++) {
         const float *g = p->x + i * 2 * d, *u = g + d, *dout = p->y + i * d;
         float *dg = p->out + i * 2 * d, *du = dg + d;
-        geglu_mask(p, mask, i);
+        row_mask(p, mask, i);
 #pragma omp simd
         for (size_t j = 0; j < d; j++) {
             float slope, s = cpu_gelu_gate(g[j], &slope), v = g[j], up = u[j];

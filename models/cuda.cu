@@ -401,6 +401,7 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.embed = cuda_embed;
     o.embed_backward = cuda_embed_backward;
     o.rms_norm = cuda_rows<T>::rms_norm;
+    o.add_norm = cuda_rows<T>::add_norm;
     o.rms_norm_backward = cuda_rows<T>::rms_norm_backward;
     o.linear = cuda_linear<T>::forward;
     o.linear_backward = cuda_linear<T>::backward;
@@ -410,7 +411,6 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.dropout = cuda_rows<T>::dropout;
     o.dropout_stream = cuda_dropout_stream;
     o.dropout_values = cuda_rows<T>::dropout_values;
-    o.add_dropout = cuda_rows<T>::add_dropout;
     o.geglu = cuda_rows<T>::geglu;
     o.geglu_backward = cuda_rows<T>::geglu_backward;
     o.attention = cuda_attn<T>::forward;

@@ -289,16 +289,16 @@ __device__ static inline float cuda_warp_max(float x)
 /* --- the slots of the other files; T is float or bf16 --- */
 
 template <typename T> struct cuda_rows {
-    static void rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd, const float *x,
-                         const float *w);
+    static void rms_norm(struct backend *b, int n, int d, const float *x, const struct norm_args *norm);
+    static void add_norm(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                         const struct dropout *drop, const struct norm_args *norm);
     static void rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
-                                  const float *x, const float *w, const float *rstd);
+                                  const float *x, const struct norm_args *norm, void *branch,
+                                  const struct dropout *drop);
     static void dropout(struct backend *b, int n, int d, void *out, const float *x,
                         const struct dropout *drop);
     static void dropout_values(struct backend *b, int n, int d, void *out, const void *x,
                                const struct dropout *drop);
-    static void add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
-                            const struct dropout *drop);
     static void geglu(struct backend *b, int n, int d, void *out, const void *gu,
                       const struct dropout *drop);
     static void geglu_backward(struct backend *b, int n, int d, void *dgu, const void *dout, const void *gu,

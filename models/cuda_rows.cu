@@ -73,62 +73,180 @@ void cuda_embed_backward(struct backend *b, int n, int d, float *dtable, const f
 
 /* --- norms --- */
 
-template <typename T>
-__global__ void rms_norm_kernel(int n, int d, float eps, T *out, float *rstd, const float *x, const float *w)
+/* A row's norm has a warp; a lane has the eight columns 8 lane .. of every 256, KEPT of which stay in
+ * registers between the two looks at a row (0: any width, it is read again). */
+__device__ static inline bool norm_row(int n, int *row, int *lane)
 {
-    int row = (int)blockIdx.x * WARPS + (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
-    if (row >= n)
+    *row = (int)blockIdx.x * WARPS + (int)threadIdx.x / 32;
+    *lane = (int)threadIdx.x % 32;
+    return *row < n;
+}
+
+__device__ static inline float square_sum(const float8 &v, float sum)
+{
+    for (int i = 0; i < 8; i++)
+        sum += v.v[i] * v.v[i];
+    return sum;
+}
+
+/* The row to be normed: x, or x + dropout(y), which is then written to out. */
+template <typename T> struct norm_in {
+    const float *x, *w;
+    const T *y; /* NULL: x alone */
+    float *out;
+    struct cuda_drop drop;
+    float eps;
+};
+
+template <typename T>
+__device__ static inline float8 norm_load(const struct norm_in<T> &in, int row, int d, int col)
+{
+    size_t at = (size_t)row * (size_t)d + (size_t)col;
+    float8 v = cuda_load8(in.x + at, d - col);
+    if (!in.y)
+        return v;
+    float8 y = cuda_load8(in.y + at, d - col), m = cuda_mask8(in.drop, (size_t)row, (uint32_t)col / 8);
+    for (int i = 0; i < 8; i++)
+        v.v[i] += y.v[i] * m.v[i];
+    cuda_store8(in.out + at, v, d - col);
+    return v;
+}
+
+template <typename T, int KEPT>
+__global__ void norm_kernel(int n, int d, struct norm_in<T> in, T *norm, float *rstd)
+{
+    int row, lane;
+    if (!norm_row(n, &row, &lane))
         return;
-    const float *from = x + (size_t)row * (size_t)d;
+    float8 kept[KEPT ? KEPT : 1];
     float sum = 0;
-    for (int j = 8 * lane; j < d; j += 256) {
-        float8 v = cuda_load8(from + j, d - j);
-        for (int i = 0; i < 8; i++)
-            sum += v.v[i] * v.v[i];
+    if (KEPT) {
+#pragma unroll
+        for (int k = 0; k < KEPT; k++) {
+            int col = 8 * lane + 256 * k;
+            if (col < d)
+                sum = square_sum(kept[k] = norm_load(in, row, d, col), sum);
+        }
+    } else {
+        for (int col = 8 * lane; col < d; col += 256)
+            sum = square_sum(norm_load(in, row, d, col), sum);
     }
-    float r = 1 / sqrtf(cuda_warp_sum(sum) / (float)d + eps);
+    float r = 1 / sqrtf(cuda_warp_sum(sum) / (float)d + in.eps);
     if (lane == 0)
         rstd[row] = r;
-    for (int j = 8 * lane; j < d; j += 256) {
-        float8 v = cuda_load8(from + j, d - j), s = cuda_load8(w + j, d - j);
+    const float *again = in.y ? in.out : in.x;
+#pragma unroll
+    for (int k = 0; k < (KEPT ? KEPT : d / 256 + 1); k++) {
+        int col = 8 * lane + 256 * k;
+        if (col >= d)
+            break;
+        size_t at = (size_t)row * (size_t)d + (size_t)col;
+        float8 v = KEPT ? kept[KEPT ? k : 0] : cuda_load8(again + at, d - col), s = cuda_load8(in.w + col, d - col);
         for (int i = 0; i < 8; i++)
             v.v[i] = v.v[i] * r * s.v[i];
-        cuda_store8(out + (size_t)row * (size_t)d + j, v, d - j);
+        cuda_store8(norm + at, v, d - col);
     }
 }
 
 template <typename T>
-void cuda_rows<T>::rms_norm(struct backend *b, int n, int d, float eps, void *out, float *rstd,
-                            const float *x, const float *w)
+static void norm_run(struct backend *b, int n, int d, const struct norm_in<T> &in, const struct norm_args *to)
 {
-    if (n > 0)
-        CUDA_LAUNCH(cuda_of(b), cuda_blocks((size_t)n, WARPS), THREADS, 0, (rms_norm_kernel<T>), n, d, eps,
-                    (T *)out, rstd, x, w);
-}
-
-/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)) */
-template <typename T>
-__global__ void rms_norm_backward_kernel(int n, int d, float *dx, const T *dout, const float *x,
-                                         const float *w, const float *rstd)
-{
-    int row = (int)blockIdx.x * WARPS + (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
-    if (row >= n)
+    struct cuda *c = cuda_of(b);
+    int blocks = cuda_blocks((size_t)n, WARPS);
+    T *out = (T *)to->out;
+    if (n == 0)
         return;
-    size_t at = (size_t)row * (size_t)d;
-    float sum = 0, r = rstd[row];
-    for (int j = 8 * lane; j < d; j += 256) {
-        float8 g = cuda_load8(dout + at + j, d - j), s = cuda_load8(w + j, d - j);
-        float8 v = cuda_load8(x + at + j, d - j);
-        for (int i = 0; i < 8; i++)
-            sum += g.v[i] * s.v[i] * v.v[i];
+    switch (cuda_blocks((size_t)d, 256)) {
+    case 1:
+        CUDA_LAUNCH(c, blocks, THREADS, 0, (norm_kernel<T, 1>), n, d, in, out, to->rstd);
+        break;
+    case 2:
+        CUDA_LAUNCH(c, blocks, THREADS, 0, (norm_kernel<T, 2>), n, d, in, out, to->rstd);
+        break;
+    case 3:
+        CUDA_LAUNCH(c, blocks, THREADS, 0, (norm_kernel<T, 3>), n, d, in, out, to->rstd);
+        break;
+    case 4:
+        CUDA_LAUNCH(c, blocks, THREADS, 0, (norm_kernel<T, 4>), n, d, in, out, to->rstd);
+        break;
+    default:
+        CUDA_LAUNCH(c, blocks, THREADS, 0, (norm_kernel<T, 0>), n, d, in, out, to->rstd);
     }
-    float k = cuda_warp_sum(sum) / (float)d * r * r;
-    for (int j = 8 * lane; j < d; j += 256) {
-        float8 g = cuda_load8(dout + at + j, d - j), s = cuda_load8(w + j, d - j);
-        float8 v = cuda_load8(x + at + j, d - j), to = cuda_load8(dx + at + j, d - j);
+}
+
+template <typename T>
+void cuda_rows<T>::rms_norm(struct backend *b, int n, int d, const float *x, const struct norm_args *norm)
+{
+    struct norm_in<T> in = {};
+    in.x = x;
+    in.w = norm->w;
+    in.eps = norm->eps;
+    norm_run(b, n, d, in, norm);
+}
+
+template <typename T>
+void cuda_rows<T>::add_norm(struct backend *b, int n, int d, float *out, const float *x, const void *y,
+                            const struct dropout *drop, const struct norm_args *norm)
+{
+    struct norm_in<T> in = {x, norm->w, (const T *)y, out, cuda_drop_of(drop), norm->eps};
+    norm_run(b, n, d, in, norm);
+}
+
+/* What the way down reads and writes. */
+template <typename T> struct norm_down {
+    float *dx;
+    const T *dout;
+    const float *x, *w, *rstd;
+    T *branch; /* NULL: not wanted */
+    struct cuda_drop drop;
+};
+
+/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)),  branch = dropout(dx) */
+template <typename T, int KEPT> __global__ void norm_backward_kernel(int n, int d, struct norm_down<T> p)
+{
+    int row, lane;
+    if (!norm_row(n, &row, &lane))
+        return;
+    size_t start = (size_t)row * (size_t)d;
+    float8 gs[KEPT ? KEPT : 1], xs[KEPT ? KEPT : 1];
+    float sum = 0, r = p.rstd[row];
+#pragma unroll
+    for (int k = 0; k < (KEPT ? KEPT : d / 256 + 1); k++) {
+        int col = 8 * lane + 256 * k, left = d - col;
+        if (col >= d)
+            break;
+        float8 g = cuda_load8(p.dout + start + col, left), w = cuda_load8(p.w + col, left);
+        float8 x = cuda_load8(p.x + start + col, left);
+        for (int i = 0; i < 8; i++) {
+            g.v[i] *= w.v[i];
+            sum += g.v[i] * x.v[i];
+        }
+        gs[KEPT ? k : 0] = g;
+        xs[KEPT ? k : 0] = x;
+    }
+    float mean = cuda_warp_sum(sum) / (float)d * r * r;
+#pragma unroll
+    for (int k = 0; k < (KEPT ? KEPT : d / 256 + 1); k++) {
+        int col = 8 * lane + 256 * k, left = d - col;
+        if (col >= d)
+            break;
+        float8 g = gs[KEPT ? k : 0], x = xs[KEPT ? k : 0], to = cuda_load8(p.dx + start + col, left);
+        if (!KEPT) {
+            float8 w = cuda_load8(p.w + col, left);
+            g = cuda_load8(p.dout + start + col, left);
+            x = cuda_load8(p.x + start + col, left);
+            for (int i = 0; i < 8; i++)
+                g.v[i] *= w.v[i];
+        }
         for (int i = 0; i < 8; i++)
-            to.v[i] += r * (g.v[i] * s.v[i] - v.v[i] * k);
-        cuda_store8(dx + at + j, to, d - j);
+            to.v[i] += r * (g.v[i] - x.v[i] * mean);
+        cuda_store8(p.dx + start + col, to, left);
+        if (!p.branch)
+            continue;
+        float8 m = cuda_mask8(p.drop, (size_t)row, (uint32_t)col / 8);
+        for (int i = 0; i < 8; i++)
+            to.v[i] *= m.v[i];
+        cuda_store8(p.branch + start + col, to, left);
     }
 }
 
@@ -162,13 +280,30 @@ __global__ void add_parts_kernel(int n_parts, int d, float *to, const float *par
 
 template <typename T>
 void cuda_rows<T>::rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw, const void *dout,
-                                     const float *x, const float *w, const float *rstd)
+                                     const float *x, const struct norm_args *norm, void *branch,
+                                     const struct dropout *drop)
 {
     struct cuda *c = cuda_of(b);
+    struct norm_down<T> p = {dx, (const T *)dout, x, norm->w, norm->rstd, (T *)branch, cuda_drop_of(drop)};
+    int rows = cuda_blocks((size_t)n, WARPS);
     if (n == 0)
         return;
-    CUDA_LAUNCH(c, cuda_blocks((size_t)n, WARPS), THREADS, 0, (rms_norm_backward_kernel<T>), n, d, dx,
-                (const T *)dout, x, w, rstd);
+    switch (cuda_blocks((size_t)d, 256)) {
+    case 1:
+        CUDA_LAUNCH(c, rows, THREADS, 0, (norm_backward_kernel<T, 1>), n, d, p);
+        break;
+    case 2:
+        CUDA_LAUNCH(c, rows, THREADS, 0, (norm_backward_kernel<T, 2>), n, d, p);
+        break;
+    case 3:
+        CUDA_LAUNCH(c, rows, THREADS, 0, (norm_backward_kernel<T, 3>), n, d, p);
+        break;
+    case 4:
+        CUDA_LAUNCH(c, rows, THREADS, 0, (norm_backward_kernel<T, 4>), n, d, p);
+        break;
+    default:
+        CUDA_LAUNCH(c, rows, THREADS, 0, (norm_backward_kernel<T, 0>), n, d, p);
+    }
     if (!dw)
         return;
     int parts = cuda_blocks((size_t)n, NORM_ROWS), blocks = cuda_blocks((size_t)d, THREADS);
@@ -176,63 +311,51 @@ void cuda_rows<T>::rms_norm_backward(struct backend *b, int n, int d, float *dx,
     if (!part)
         return;
     CUDA_LAUNCH(c, dim3((unsigned)blocks, (unsigned)parts), THREADS, 0, (norm_weight_kernel<T>), n, d, part,
-                (const T *)dout, x, rstd);
+                (const T *)dout, x, norm->rstd);
     CUDA_LAUNCH(c, blocks, THREADS, 0, add_parts_kernel, parts, d, dw, part);
 }
 
 /* --- dropout --- */
 
-/* out = dropout(x), or y + dropout(x) */
 template <typename To, typename From>
-__global__ void dropout_kernel(int n, int d, To *out, const From *x, const float *y, struct cuda_drop drop)
+__global__ void dropout_kernel(int n, int d, To *out, const From *x, struct cuda_drop drop)
 {
     struct cell c;
     if (!cell_of(n, d, &c))
         return;
     size_t at = c.row * (size_t)d + (size_t)c.col;
-    float8 v = cuda_load8(x + at, c.n), m = cuda_mask8(drop, c.row, (uint32_t)c.col / 8), to = {};
-    if (y)
-        to = cuda_load8(y + at, c.n);
+    float8 v = cuda_load8(x + at, c.n), m = cuda_mask8(drop, c.row, (uint32_t)c.col / 8);
     for (int i = 0; i < 8; i++)
-        to.v[i] += v.v[i] * m.v[i];
-    cuda_store8(out + at, to, c.n);
+        v.v[i] *= m.v[i];
+    cuda_store8(out + at, v, c.n);
 }
 
 template <typename To, typename From>
-static void drop_run(struct backend *b, int n, int d, To *out, const From *x, const float *y,
-                     const struct dropout *drop)
+static void drop_run(struct backend *b, int n, int d, To *out, const From *x, const struct dropout *drop)
 {
     struct cuda_drop p = cuda_drop_of(drop);
     if (n > 0)
-        CUDA_LAUNCH(cuda_of(b), cell_blocks(n, d), THREADS, 0, (dropout_kernel<To, From>), n, d, out, x, y,
-                    p);
+        CUDA_LAUNCH(cuda_of(b), cell_blocks(n, d), THREADS, 0, (dropout_kernel<To, From>), n, d, out, x, p);
 }
 
 void cuda_dropout_stream(struct backend *b, int n, int d, float *out, const float *x,
                          const struct dropout *drop)
 {
-    drop_run(b, n, d, out, x, (const float *)NULL, drop);
+    drop_run(b, n, d, out, x, drop);
 }
 
 template <typename T>
 void cuda_rows<T>::dropout(struct backend *b, int n, int d, void *out, const float *x,
                            const struct dropout *drop)
 {
-    drop_run(b, n, d, (T *)out, x, (const float *)NULL, drop);
+    drop_run(b, n, d, (T *)out, x, drop);
 }
 
 template <typename T>
 void cuda_rows<T>::dropout_values(struct backend *b, int n, int d, void *out, const void *x,
                                   const struct dropout *drop)
 {
-    drop_run(b, n, d, (T *)out, (const T *)x, (const float *)NULL, drop);
-}
-
-template <typename T>
-void cuda_rows<T>::add_dropout(struct backend *b, int n, int d, float *out, const float *x, const void *y,
-                               const struct dropout *drop)
-{
-    drop_run(b, n, d, out, (const T *)y, x, drop);
+    drop_run(b, n, d, (T *)out, (const T *)x, drop);
 }
 
 /* --- gated GELU --- */

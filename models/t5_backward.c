@@ -11,15 +11,35 @@ struct part {
     float *dx;
 };
 
-/* The gradient of a residual branch: dropout of dx as values, or dx itself where that is the same. */
-static const void *branch_gradient(const struct t5_run *r, const struct part *p, int site)
+/* Dropout of dx, the gradient of the residual branch of the part that comes next on the way down, is left in
+ * w->branch by whoever completes dx. Where values are float32 and nothing is dropped, it is dx itself. */
+struct branch {
+    void *to; /* NULL: not wanted */
+    struct dropout drop;
+};
+
+static struct branch branch_of(const struct t5_run *r, const struct t5_side *rows, int layer, int site)
 {
     const struct t5_work *w = r->w;
-    struct dropout drop = t5_drop(r, p->layer, site, p->rows);
-    if (drop.p <= 0 && w->ops->value_bytes == sizeof(float))
-        return p->dx;
-    w->ops->dropout(w->b, p->n, w->model->config.d_model, w->branch, p->dx, &drop);
-    return w->branch;
+    struct branch b = {.drop = t5_drop(r, layer, site, rows)};
+    b.to = b.drop.p <= 0 && w->ops->value_bytes == sizeof(float) ? NULL : w->branch;
+    return b;
+}
+
+/* That of the part's own branch. */
+static const void *branch_gradient(const struct t5_run *r, const struct part *p, int site)
+{
+    struct branch b = branch_of(r, p->rows, p->layer, site);
+    return b.to ? b.to : p->dx;
+}
+
+/* The end of a part: through its norm. */
+static void norm_down(const struct t5_run *r, const struct part *p, const struct norm_args *norm,
+                      size_t weight, const void *d_norm, const float *x, const struct branch *next)
+{
+    const struct t5_work *w = r->w;
+    w->ops->rms_norm_backward(w->b, p->n, w->model->config.d_model, p->dx, t5_dw(w, weight), d_norm,
+                              x, norm, next->to, &next->drop);
 }
 
 /* Through y = x W^T: dx written (NULL: not wanted), dW added to where weights are trained. */
@@ -51,16 +71,18 @@ static void feed_forward_down(const struct t5_run *r, const struct part *p)
     t5_adapt_backward(r, p->layer, LORA_AT_WO, p->rows, w->d_inside, dy, (size_t)d, w->inside,
                       (size_t)ff);
     w->ops->geglu_backward(w->b, p->n, ff, w->d_wide, w->d_inside, k->gu, &drop);
+    struct norm_args norm = t5_norm_ff(w, p->layer);
+    struct branch next =
+        branch_of(r, p->rows, p->layer, p->layer < c->n_enc ? SITE_ATTN_OUT : SITE_CROSS_OUT);
     if (t5_is_trained(r, p->layer, LORA_AT_WI_0) || t5_is_trained(r, p->layer, LORA_AT_WI_1))
-        w->ops->rms_norm(w->b, p->n, d, c->eps, w->norm, k->rstd_ff, k->x_ff, t5_w(w, at->norm_ff));
+        w->ops->rms_norm(w->b, p->n, d, k->x_ff, &norm);
     linear_down(r, p->rows, d, 2 * ff, w->d_norm, w->d_wide, ld, w->norm, at->wi);
     t5_adapt_backward(r, p->layer, LORA_AT_WI_0, p->rows, w->d_norm, w->d_wide, ld, w->norm,
                       (size_t)d);
     t5_adapt_backward(r, p->layer, LORA_AT_WI_1, p->rows, w->d_norm, t5_at(w, w->d_wide, (size_t)ff), ld,
                       w->norm,
                       (size_t)d);
-    w->ops->rms_norm_backward(w->b, p->n, d, p->dx, t5_dw(w, at->norm_ff), w->d_norm, k->x_ff,
-                              t5_w(w, at->norm_ff), k->rstd_ff);
+    norm_down(r, p, &norm, at->norm_ff, w->d_norm, k->x_ff, &next);
 }
 
 /* Through the output matrix of an attention; the gradient of its heads in d_inside. */
@@ -109,17 +131,19 @@ static void self_attention_down(const struct t5_run *r, const struct part *p, bo
     a.dv = t5_at(w, w->d_wide, 2 * (size_t)inner);
     a.dbias_table = t5_dw(w, w->model->stack[p->layer >= c->n_enc].bias);
     w->ops->attention_backward(w->b, &a);
+    struct norm_args norm = t5_norm_self(w, p->layer);
+    struct branch next = {0}; /* at the bottom of a stack there is nothing below */
+    if (p->layer != 0 && p->layer != c->n_enc)
+        next = branch_of(r, p->rows, p->layer - 1, SITE_FF_OUT);
     if (is_wanted)
-        w->ops->rms_norm(w->b, p->n, d, c->eps, w->norm, k->rstd_self, k->x,
-                         t5_w(w, at->norm_self));
+        w->ops->rms_norm(w->b, p->n, d, k->x, &norm);
     void *d_norm = is_lowest ? NULL : w->d_norm;
     linear_down(r, p->rows, d, 3 * inner, d_norm, w->d_wide, ld, w->norm, at->q);
     t5_adapt_backward(r, p->layer, LORA_AT_Q, p->rows, d_norm, a.dq, ld, w->norm, ld_x);
     t5_adapt_backward(r, p->layer, LORA_AT_K, p->rows, d_norm, a.dk, ld, w->norm, ld_x);
     t5_adapt_backward(r, p->layer, LORA_AT_V, p->rows, d_norm, a.dv, ld, w->norm, ld_x);
     if (d_norm)
-        w->ops->rms_norm_backward(w->b, p->n, d, p->dx, t5_dw(w, at->norm_self), d_norm, k->x,
-                                  t5_w(w, at->norm_self), k->rstd_self);
+        norm_down(r, p, &norm, at->norm_self, d_norm, k->x, &next);
 }
 
 /* Keys and values of cross-attention: into the gradient of the encoder's output. */
@@ -158,14 +182,14 @@ static void cross_attention_down(const struct t5_run *r, const struct part *p)
     a.dq = t5_at(w, w->d_wide, (size_t)w->side[0].n * 2 * (size_t)inner);
     w->ops->attention_backward(w->b, &a);
     cross_keys_down(r, p->layer, a.dk);
+    struct norm_args norm = t5_norm_cross(w, p->layer);
+    struct branch next = branch_of(r, p->rows, p->layer, SITE_ATTN_OUT);
     if (t5_is_trained(r, p->layer, LORA_AT_CQ))
-        w->ops->rms_norm(w->b, p->n, d, c->eps, w->norm, k->rstd_cross, k->x_cross,
-                         t5_w(w, at->norm_cross));
+        w->ops->rms_norm(w->b, p->n, d, k->x_cross, &norm);
     linear_down(r, p->rows, d, inner, w->d_norm, a.dq, (size_t)inner, w->norm, at->cq);
     t5_adapt_backward(r, p->layer, LORA_AT_CQ, p->rows, w->d_norm, a.dq, (size_t)inner, w->norm,
                       (size_t)d);
-    w->ops->rms_norm_backward(w->b, p->n, d, p->dx, t5_dw(w, at->norm_cross), w->d_norm, k->x_cross,
-                              t5_w(w, at->norm_cross), k->rstd_cross);
+    norm_down(r, p, &norm, at->norm_cross, w->d_norm, k->x_cross, &next);
 }
 
 /* Through dropout and final norm of a stack. d_out is changed. */
@@ -178,8 +202,11 @@ static void stack_end_down(const struct t5_run *r, int stack, void *d_out)
     if (drop.p > 0)
         w->ops->dropout_values(w->b, n, d, d_out, d_out, &drop);
     w->ops->zero(w->b, w->dx[stack], (size_t)n * (size_t)d * sizeof(float));
-    w->ops->rms_norm_backward(w->b, n, d, w->dx[stack], t5_dw(w, at), d_out, w->x_end[stack],
-                              t5_w(w, at), w->rstd_end[stack]);
+    struct norm_args norm = t5_norm_end(w, stack);
+    int n_enc = w->model->config.n_enc, top = stack ? n_enc + w->model->config.n_dec - 1 : n_enc - 1;
+    struct branch next = branch_of(r, &w->side[stack], top, SITE_FF_OUT);
+    w->ops->rms_norm_backward(w->b, n, d, w->dx[stack], t5_dw(w, at), d_out, w->x_end[stack], &norm,
+                              next.to, &next.drop);
 }
 
 static void embedding_down(const struct t5_run *r, int stack)

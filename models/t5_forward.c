@@ -2,12 +2,36 @@
 
 /* --- parts of a layer --- */
 
-/* next = x + dropout(branch) */
-static void residual(const struct t5_run *r, int n, float *next, const float *x,
-                     const void *branch, const struct dropout *drop)
+static struct norm_args norm_of(const struct t5_work *w, size_t weight, float *rstd, void *out)
 {
-    const struct t5_work *w = r->w;
-    w->ops->add_dropout(w->b, n, w->model->config.d_model, next, x, branch, drop);
+    return (struct norm_args){
+        .eps = w->model->config.eps, .w = t5_w(w, weight), .out = out, .rstd = rstd};
+}
+
+struct norm_args t5_norm_self(const struct t5_work *w, int layer)
+{
+    return norm_of(w, t5_layer(w, layer)->norm_self, w->kept[layer].rstd_self, w->norm);
+}
+
+struct norm_args t5_norm_cross(const struct t5_work *w, int layer)
+{
+    return norm_of(w, t5_layer(w, layer)->norm_cross, w->kept[layer].rstd_cross, w->norm);
+}
+
+struct norm_args t5_norm_ff(const struct t5_work *w, int layer)
+{
+    return norm_of(w, t5_layer(w, layer)->norm_ff, w->kept[layer].rstd_ff, w->norm);
+}
+
+struct norm_args t5_norm_end(const struct t5_work *w, int stack)
+{
+    return norm_of(w, w->model->stack[stack].norm, w->rstd_end[stack], w->out[stack]);
+}
+
+static bool is_last(const struct t5_work *w, int layer)
+{
+    return layer == w->model->config.n_enc - 1 ||
+           layer == w->model->config.n_enc + w->model->config.n_dec - 1;
 }
 
 /* The bias table belongs to self-attention; n_heads and d_kv to all. */
@@ -73,10 +97,8 @@ void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows,
     const struct t5_work *w = r->w;
     const struct t5_config *c = &w->model->config;
     const struct t5_layer_at *at = t5_layer(w, layer);
-    const struct t5_kept *k = &w->kept[layer];
     int d = c->d_model, inner = t5_inner(c);
     size_t ld_x = (size_t)d, step = (size_t)inner;
-    w->ops->rms_norm(w->b, rows->n, d, c->eps, w->norm, k->rstd_self, k->x, t5_w(w, at->norm_self));
     w->ops->linear(w->b, rows->n, d, 3 * inner, qkv, ld, w->norm, ld_x, t5_wv(w, at->q), false);
     t5_adapt(r, layer, LORA_AT_Q, rows, qkv, ld, w->norm, ld_x);
     t5_adapt(r, layer, LORA_AT_K, rows, t5_at(w, qkv, step), ld, w->norm, ld_x);
@@ -105,8 +127,6 @@ void t5_cross_query(const struct t5_run *r, int layer, const struct t5_side *row
     const struct t5_layer_at *at = t5_layer(w, layer);
     const struct t5_kept *k = &w->kept[layer];
     int d = c->d_model, inner = t5_inner(c);
-    w->ops->rms_norm(w->b, rows->n, d, c->eps, w->norm, k->rstd_cross, k->x_cross,
-                     t5_w(w, at->norm_cross));
     w->ops->linear(w->b, rows->n, d, inner, k->cq, (size_t)inner, w->norm, (size_t)d,
                    t5_wv(w, at->cq), false);
     t5_adapt(r, layer, LORA_AT_CQ, rows, k->cq, (size_t)inner, w->norm, (size_t)d);
@@ -122,11 +142,14 @@ void t5_attention_out(const struct t5_run *r, int layer, bool is_cross, const st
     const void *o = is_cross ? k->co : k->o;
     const float *x = is_cross ? k->x_cross : k->x;
     struct dropout drop = t5_drop(r, layer, is_cross ? SITE_CROSS_OUT : SITE_ATTN_OUT, rows);
+    bool is_encoder = layer < w->model->config.n_enc;
+    struct norm_args norm =
+        is_cross || is_encoder ? t5_norm_ff(w, layer) : t5_norm_cross(w, layer);
     w->ops->linear(w->b, rows->n, inner, d, w->branch, (size_t)d, o, (size_t)inner,
                    t5_wv(w, is_cross ? at->co : at->o), false);
     t5_adapt(r, layer, is_cross ? LORA_AT_CO : LORA_AT_O, rows, w->branch, (size_t)d, o,
              (size_t)inner);
-    residual(r, rows->n, next, x, w->branch, &drop);
+    w->ops->add_norm(w->b, rows->n, d, next, x, w->branch, &drop, &norm);
 }
 
 void t5_feed_forward(const struct t5_run *r, int layer, const struct t5_side *rows, float *next)
@@ -139,7 +162,8 @@ void t5_feed_forward(const struct t5_run *r, int layer, const struct t5_side *ro
     size_t ld = 2 * (size_t)ff;
     struct dropout drop = t5_drop(r, layer, SITE_FF, rows);
     struct dropout drop_out = t5_drop(r, layer, SITE_FF_OUT, rows);
-    w->ops->rms_norm(w->b, n, d, c->eps, w->norm, k->rstd_ff, k->x_ff, t5_w(w, at->norm_ff));
+    struct norm_args norm =
+        is_last(w, layer) ? t5_norm_end(w, layer >= c->n_enc) : t5_norm_self(w, layer + 1);
     w->ops->linear(w->b, n, d, 2 * ff, k->gu, ld, w->norm, (size_t)d, t5_wv(w, at->wi), false);
     t5_adapt(r, layer, LORA_AT_WI_0, rows, k->gu, ld, w->norm, (size_t)d);
     t5_adapt(r, layer, LORA_AT_WI_1, rows, t5_at(w, k->gu, (size_t)ff), ld, w->norm, (size_t)d);
@@ -147,7 +171,7 @@ void t5_feed_forward(const struct t5_run *r, int layer, const struct t5_side *ro
     w->ops->linear(w->b, n, ff, d, w->branch, (size_t)d, w->inside, (size_t)ff, t5_wv(w, at->wo),
                    false);
     t5_adapt(r, layer, LORA_AT_WO, rows, w->branch, (size_t)d, w->inside, (size_t)ff);
-    residual(r, n, next, k->x_ff, w->branch, &drop_out);
+    w->ops->add_norm(w->b, n, d, next, k->x_ff, w->branch, &drop_out, &norm);
 }
 
 /* --- stacks --- */
@@ -161,27 +185,24 @@ static void begin_stack(const struct t5_run *r, int stack, float *x)
     w->ops->embed(w->b, s->n, d, x, t5_w(w, w->model->shared), s->id);
     if (drop.p > 0)
         w->ops->dropout_stream(w->b, s->n, d, x, x, &drop);
+    struct norm_args norm = t5_norm_self(w, stack ? w->model->config.n_enc : 0);
+    w->ops->rms_norm(w->b, s->n, d, x, &norm);
 }
 
+/* The last layer has left the stack's norm in out. */
 static void end_stack(const struct t5_run *r, int stack)
 {
     const struct t5_work *w = r->w;
-    const struct t5_config *c = &w->model->config;
-    int n = w->side[stack].n;
     struct dropout drop = t5_drop_stack(r, stack, SITE_END);
-    w->ops->rms_norm(w->b, n, c->d_model, c->eps, w->out[stack], w->rstd_end[stack],
-                     w->x_end[stack], t5_w(w, w->model->stack[stack].norm));
     if (drop.p > 0)
-        w->ops->dropout_values(w->b, n, c->d_model, w->out[stack], w->out[stack], &drop);
+        w->ops->dropout_values(w->b, w->side[stack].n, w->model->config.d_model, w->out[stack],
+                               w->out[stack], &drop);
 }
 
 /* Where the residual stream goes after a layer. */
 static float *after(const struct t5_work *w, int layer)
 {
-    int n_enc = w->model->config.n_enc, n = n_enc + w->model->config.n_dec;
-    if (layer == n_enc - 1 || layer == n - 1)
-        return w->x_end[layer == n - 1];
-    return w->kept[layer + 1].x;
+    return is_last(w, layer) ? w->x_end[layer >= w->model->config.n_enc] : w->kept[layer + 1].x;
 }
 
 static void self_attention(const struct t5_run *r, int layer, const struct t5_side *rows,

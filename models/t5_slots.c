@@ -80,13 +80,13 @@ void t5_slots_step(struct t5_slots *s)
     }
     w->ops->set(w->b, w->side[1].id, s->token, (size_t)n * sizeof(int32_t));
     w->ops->embed(w->b, n, d, w->kept[c->n_enc].x, t5_w(w, w->model->shared), w->side[1].id);
+    struct norm_args first = t5_norm_self(w, c->n_enc);
+    w->ops->rms_norm(w->b, n, d, w->kept[c->n_enc].x, &first);
     for (int l = c->n_enc; l < c->n_enc + c->n_dec; l++) {
         self_attention(s, l);
         cross_attention(s, l);
         t5_feed_forward(s->r, l, &s->rows, w->kept[l].x);
     }
-    w->ops->rms_norm(w->b, n, d, c->eps, w->out[1], w->rstd_end[1], w->x_end[1],
-                     t5_w(w, w->model->stack[1].norm));
 }
 
 enum err_code t5_slots_begin(struct t5_slots *s, const struct t5_run *r, int n_each, struct err *e)

@@ -108,9 +108,15 @@ enum err_code t5_upload(struct t5_work *w, const struct pack *p, struct err *e);
 /* Forward of both stacks; their results in out[0], out[1]. */
 void t5_encode(const struct t5_run *r);
 void t5_decode(const struct t5_run *r);
-/* Parts of a layer that single-token decoding shares with t5_decode. The input is what is kept of
- * the layer; next receives the residual stream after the part (in T5_INFER it may be the input
- * itself). */
+/* The norms of a layer, whose result is w->norm, and of a stack, out[stack]. */
+struct norm_args t5_norm_self(const struct t5_work *w, int layer);
+struct norm_args t5_norm_cross(const struct t5_work *w, int layer);
+struct norm_args t5_norm_ff(const struct t5_work *w, int layer);
+struct norm_args t5_norm_end(const struct t5_work *w, int stack);
+/* Parts of a layer that single-token decoding shares with t5_decode. The input is what is kept of the layer
+ * and its norm, in w->norm; next receives the residual stream after the part (in T5_INFER it may be the
+ * input itself), and the norm that comes behind it is left where it belongs: in w->norm for the next part, in
+ * out[stack] after the last layer. */
 void t5_self_keys(const struct t5_run *r, int layer, const struct t5_side *rows, void *qkv,
                   size_t ld);
 void t5_cross_keys(const struct t5_run *r, int layer);

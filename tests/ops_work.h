@@ -126,7 +126,7 @@ static inline struct lora_args work_lora(struct work *w)
 
 enum work_op {
     W_EMBED, W_EMBED_BACK, W_RMS, W_RMS_BACK, W_LINEAR, W_LINEAR_WIDE, W_LINEAR_BACK, W_LINEAR_WEIGHT,
-    W_LORA, W_LORA_BACK, W_DROPOUT, W_ADD_DROPOUT, W_GEGLU, W_GEGLU_BACK, W_SELF, W_SELF_BACK, W_CAUSAL,
+    W_LORA, W_LORA_BACK, W_DROPOUT, W_ADD_NORM, W_GEGLU, W_GEGLU_BACK, W_SELF, W_SELF_BACK, W_CAUSAL,
     W_CAUSAL_BACK, W_CROSS, W_CROSS_BACK, W_HEAD, W_HEAD_FULL, W_ARGMAX, W_TOP, W_SGD, W_ADAMW, W_CLIP, N_WORK_OPS
 };
 
@@ -135,7 +135,7 @@ static inline const char *work_name(int op)
     static const char *const names[N_WORK_OPS] = {
         "embed", "embed_backward", "rms_norm", "rms_norm_backward", "linear d d", "linear d 2ff",
         "linear_backward 2ff d", "linear_backward_weight d d", "lora", "lora_backward", "dropout",
-        "add_dropout", "geglu", "geglu_backward", "attention self", "attention_backward self",
+        "add_norm", "geglu", "geglu_backward", "attention self", "attention_backward self",
         "attention causal", "attention_backward causal", "attention cross", "attention_backward cross",
         "head_loss dx", "head_loss dx dw", "head_argmax", "head_top", "sgd", "adamw", "clip"};
     return names[op];
@@ -206,6 +206,7 @@ static inline double work_run(struct work *w, int op)
     struct backend *b = w->l->b;
     int n = w->n, d = w->s.d, ff = w->s.d_ff;
     size_t values = 2 * (size_t)w->s.rank * (size_t)d;
+    struct norm_args norm = {1e-6f, w->w, w->y, w->rstd};
     switch (op) {
     case W_EMBED:
         o->embed(b, n, d, w->x, w->w, w->ids);
@@ -214,16 +215,16 @@ static inline double work_run(struct work *w, int op)
         o->embed_backward(b, n, d, w->dw, w->y, w->ids);
         return 0;
     case W_RMS:
-        o->rms_norm(b, n, d, 1e-6f, w->y, w->rstd, w->x, w->w);
+        o->rms_norm(b, n, d, w->x, &norm);
         return 0;
     case W_RMS_BACK:
-        o->rms_norm_backward(b, n, d, w->z, w->dw, w->y, w->x, w->w, w->rstd);
+        o->rms_norm_backward(b, n, d, w->z, w->dw, w->y, w->x, &norm, w->wide, &w->drop);
         return 0;
     case W_DROPOUT:
         o->dropout(b, n, d, w->z, w->x, &w->drop);
         return 0;
-    case W_ADD_DROPOUT:
-        o->add_dropout(b, n, d, w->z, w->z, w->x, &w->drop);
+    case W_ADD_NORM:
+        o->add_norm(b, n, d, w->z, w->z, w->x, &w->drop, &norm);
         return 0;
     case W_GEGLU:
         o->geglu(b, n, ff, w->wide2, w->wide, &w->drop);

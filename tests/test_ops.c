@@ -45,16 +45,55 @@ static void check_rms_norm(int n, int d)
     float *dx = lab_filled(&l, all, 0.5f), *dw = lab_filled(&l, cols, 0.25f);
     struct reference r = {.n = n, .d = d, .x = lab_double(&l, x, all), .w = lab_double(&l, w, cols),
                           .weight = lab_double(&l, dout, all), .out = lab_double(&l, x, all), .eps = 1e-3};
-    l.op->rms_norm(l.b, n, d, 1e-3f, out, rstd, x, w);
+    struct norm_args norm = {.eps = 1e-3f, .w = w, .out = out, .rstd = rstd};
+    l.op->rms_norm(l.b, n, d, x, &norm);
     rms_loss(&r);
     lab_near(&l, "out", all, out, r.out, 1e-6);
-    l.op->rms_norm_backward(l.b, n, d, dx, dw, dout, x, w, rstd);
+    l.op->rms_norm_backward(l.b, n, d, dx, dw, dout, x, &norm, NULL, NULL);
     lab_gradient(&l, "dx", all, r.x, rms_loss, &r, dx, 0.5);
     lab_gradient(&l, "dw", cols, r.w, rms_loss, &r, dw, 0.25);
     double *before = lab_double(&l, dw, cols);
-    l.op->rms_norm_backward(l.b, n, d, dx, NULL, dout, x, w, rstd);
+    l.op->rms_norm_backward(l.b, n, d, dx, NULL, dout, x, &norm, NULL, NULL);
     lab_near(&l, "dw not asked for", cols, dw, before, 0);
     lab_close(&l);
+}
+
+/* Sum and norm in one pass are what they are apart; the way down leaves dropout of its sum. */
+static void check_add_norm(int n, int d, float p)
+{
+    struct lab l = lab_open(2);
+    size_t all = (size_t)(n * d);
+    struct dropout drop = lab_dropout(&l, n, p);
+    const struct dropout *given = p > 0 ? &drop : NULL;
+    float *x = lab_random(&l, all, 1), *y = lab_random(&l, all, 1), *w = lab_random(&l, (size_t)d, 1);
+    float *sum = lab_zero(&l, all), *dx = lab_random(&l, all, 1), *branch = lab_zero(&l, all);
+    struct norm_args norm = {1e-3f, w, lab_zero(&l, all), lab_zero(&l, (size_t)n)};
+    struct norm_args apart = {1e-3f, w, lab_zero(&l, all), lab_zero(&l, (size_t)n)};
+    double *want = lab_double(&l, x, all), *y0 = lab_double(&l, y, all);
+    for (int i = 0; i < n * d; i++)
+        want[i] += y0[i] * lab_mask(&drop, i / d, (uint32_t)(i % d));
+    l.op->add_norm(l.b, n, d, sum, x, y, given, &norm);
+    lab_near(&l, "sum", all, sum, want, 1e-7);
+    l.op->rms_norm(l.b, n, d, sum, &apart);
+    lab_near(&l, "norm", all, norm.out, lab_double(&l, apart.out, all), 1e-7);
+    lab_near(&l, "rstd", (size_t)n, norm.rstd, lab_double(&l, apart.rstd, (size_t)n), 1e-7);
+    l.op->add_norm(l.b, n, d, x, x, y, given, &norm);
+    lab_near(&l, "in place", all, x, lab_double(&l, sum, all), 0);
+    l.op->rms_norm_backward(l.b, n, d, dx, NULL, y, sum, &norm, branch, given);
+    double *below = lab_double(&l, dx, all);
+    for (int i = 0; i < n * d; i++)
+        below[i] *= lab_mask(&drop, i / d, (uint32_t)(i % d));
+    lab_near(&l, "branch", all, branch, below, 1e-7);
+    lab_close(&l);
+}
+
+static void a_residual_and_its_norm_in_one_pass(void)
+{
+    check_add_norm(1, 1, 0);
+    check_add_norm(5, 40, 0.5f);
+    check_add_norm(67, 300, 0.1f);
+    check_add_norm(3, 2056, 0.1f);
+    check_add_norm(66, 64, 0);
 }
 
 static void rms_norm_and_its_gradients(void)
@@ -193,17 +232,13 @@ static void check_dropout(int n, int d, float p)
     size_t all = (size_t)(n * d);
     struct dropout drop = lab_dropout(&l, n, p);
     const struct dropout *given = p > 0 ? &drop : NULL;
-    float *x = lab_random(&l, all, 1), *y = lab_random(&l, all, 1), *out = lab_zero(&l, all);
-    double *x0 = lab_double(&l, x, all), *y0 = lab_double(&l, y, all), *want = lab_double(&l, x, all);
+    float *x = lab_random(&l, all, 1), *y = lab_zero(&l, all), *out = lab_zero(&l, all);
+    double *x0 = lab_double(&l, x, all), *want = lab_double(&l, x, all);
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < d; j++) {
+        for (int j = 0; j < d; j++)
             want[i * d + j] = x0[i * d + j] * lab_mask(&drop, i, (uint32_t)j);
-            x0[i * d + j] += y0[i * d + j] * lab_mask(&drop, i, (uint32_t)j);
-        }
     l.op->dropout(l.b, n, d, out, x, given);
     lab_near(&l, "out", all, out, want, 1e-7);
-    l.op->add_dropout(l.b, n, d, x, x, y, given);
-    lab_near(&l, "x +=", all, x, x0, 1e-7);
     l.op->copy(l.b, y, out, all * sizeof(float));
     l.op->dropout_stream(l.b, n, d, y, y, given);
     l.op->dropout_stream(l.b, n, d, out, out, given);
@@ -441,6 +476,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
         return work_bench(argc > 2 ? atoi(argv[2]) : 1);
     CASE(rms_norm_and_its_gradients);
+    CASE(a_residual_and_its_norm_in_one_pass);
     CASE(linear_layers_of_odd_shapes_and_their_gradients);
     CASE(embedding_rows_and_repeated_rows);
     CASE(gated_gelu_and_its_gradients);

@@ -15,16 +15,17 @@ set(FOREIGN
   "simgrid|xbt" "^net/sg_"
   "^uv\\.h"     "^sim/uv_"
   "^mpi\\.h"    "^sim/mpi_"
-  "cblas|openblas|lapack" "^models/cpu_gemm"
+  "cblas|openblas|lapack" "^(models/cpu_gemm|tests/cuda_emu/emu_gemm)"
   "dnnl"        "^models/cpu_dnnl"
   "cuda|cublas|curand|cooperative_groups|mma\\.h" "^models/cuda"
   "sentencepiece" "^models/spm_"
   "cjson|cJSON" "^sim/base/json\\.c$"
   "xxhash"      "^sim/base/hash\\.c$"
+  "sanitizer/|ucontext" "^tests/cuda_emu/"
   "immintrin|x86intrin|arm_neon|arm_sve" "^models/cpu")
 # What the C and POSIX systems give everybody.
 set(SYSTEM "^(assert|ctype|dirent|dlfcn|errno|fcntl|fenv|float|inttypes|libgen|limits|locale|math|pthread|sched|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|time|unistd|malloc|sys/[a-z]+)\\.h$")
-set(SYSTEM_CXX "^(algorithm|array|cmath|csignal|cstddef|cstdint|cstdio|cstdlib|cstring|exception|functional|limits|map|memory|new|stdexcept|string|string_view|unordered_map|utility|vector)$")
+set(SYSTEM_CXX "^(algorithm|array|cmath|csignal|cstddef|cstdint|cstdio|cstdlib|cstring|exception|functional|limits|map|memory|mutex|new|stdexcept|string|string_view|tuple|unordered_map|utility|vector)$")
 
 set(MAX_LINES 600)
 set(failed 0)
@@ -87,7 +88,8 @@ endfunction()
 
 file(GLOB_RECURSE files RELATIVE ${SOURCE} ${SOURCE}/sim/*.[ch] ${SOURCE}/energy/*.[ch] ${SOURCE}/models/*.[ch]
      ${SOURCE}/net/*.[ch] ${SOURCE}/tests/*.[ch] ${SOURCE}/sim/*.cpp ${SOURCE}/models/*.cpp
-     ${SOURCE}/net/*.cpp ${SOURCE}/models/*.cu ${SOURCE}/models/*.cuh)
+     ${SOURCE}/net/*.cpp ${SOURCE}/models/*.cu ${SOURCE}/models/*.cuh ${SOURCE}/tests/*.cpp
+     ${SOURCE}/tests/*.cu)
 foreach(file ${files})
   math(EXPR n_files "${n_files} + 1")
   layer_of(${file} layer)

@@ -360,12 +360,13 @@ static void check_attention(struct duo *d, const struct heads *h, int n_seqs, co
 
 static void attention_of_ragged_sequences(struct duo *d)
 {
-    static const int32_t one[] = {1}, some[] = {33, 1, 0, 17, 5}, others[] = {3, 40, 0, 1, 130}, few[] = {2, 1, 0, 33, 9};
+    static const int32_t one[] = {1}, some[] = {33, 1, 0, 17, 5}, others[] = {3, 40, 0, 1, 130};
+    static const int32_t few[] = {2, 1, 0, 33, 9};
     static const int32_t long_one[] = {130}, ones[] = {1, 1, 1}, keys[] = {6, 65, 130}, pos[] = {5, 64, 129};
-    static const struct heads of_float[] = {{1, 5, true, false, 0}, {3, 16, true, false, 0.1f}, {2, 36, true, true, 0.1f},
-                                            {2, 65, false, false, 0.1f}, {1, 64, true, true, 0}};
-    static const struct heads of_bf16[] = {{1, 8, true, false, 0}, {3, 16, true, false, 0.1f}, {2, 64, true, true, 0.1f},
-                                           {2, 64, false, false, 0.1f}, {1, 32, true, true, 0}};
+    static const struct heads of_float[] = {{1, 5, true, false, 0}, {3, 16, true, false, 0.1f},
+                                            {2, 36, true, true, 0.1f}, {2, 65, false, false, 0.1f}, {1, 64, true, true, 0}};
+    static const struct heads of_bf16[] = {{1, 8, true, false, 0}, {3, 16, true, false, 0.1f},
+                                           {2, 64, true, true, 0.1f}, {2, 64, false, false, 0.1f}, {1, 32, true, true, 0}};
     for (int i = 0; i < 5; i++) {
         const struct heads *h = d->is_bf16 ? &of_bf16[i] : &of_float[i];
         check_attention(d, h, 1, one, one, NULL);

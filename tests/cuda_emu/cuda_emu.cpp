@@ -46,10 +46,12 @@ struct machine {
     void *shared;
 };
 
-machine &m(void)
+/* What a kernel's threads see is a process's by nature: threadIdx has no owner either. */
+machine the_machine;
+
+inline machine &m(void)
 {
-    static machine *the_machine = new machine();
-    return *the_machine;
+    return the_machine;
 }
 
 [[noreturn]] void give_up(const char *why)
@@ -240,7 +242,7 @@ void *cuda_emu_shared(void)
 void cuda_emu_barrier(const char *file, int line)
 {
     machine &e = m();
-    if (e.n_at_barrier && (e.line != line || strcmp(e.file, file) != 0))
+    if (e.n_at_barrier && (e.line != line || (e.file != file && strcmp(e.file, file) != 0)))
         give_up("threads of a block meet at different __syncthreads");
     e.file = file;
     e.line = line;

@@ -10,13 +10,8 @@
 #include "models/backend.h"
 #include "models/dropout.h"
 #include "sim/base/rng.h"
+#include "tests/lab_backend.h"
 #include "tests/test.h"
-
-/* The backend under test: cpu_backend, or what the build says (tests/cuda_emu: cuda_backend). */
-#ifndef LAB_BACKEND
-#define LAB_BACKEND cpu_backend
-#endif
-extern const struct backend_ops LAB_BACKEND;
 
 enum { LAB_BLOCKS = 128 };
 

@@ -247,6 +247,7 @@ static void buckets_of_relative_positions(void)
 
 int main(void)
 {
+    lab_skip_unless(&LAB_BACKEND);
     CASE(encoder_self_attention_and_its_gradients);
     CASE(causal_self_attention_and_its_gradients);
     CASE(cross_attention_without_bias_and_its_gradients);

@@ -6,6 +6,7 @@
  * Tolerances are stated beside each output. */
 #include "models/cpu.h"
 #include "tests/duo.h"
+#include "tests/lab_backend.h"
 
 extern const struct backend_ops cuda_backend, cuda_bf16_backend;
 
@@ -460,6 +461,9 @@ static void every_operation(const struct backend_ops *cuda)
         }
     lora_of_ragged_members(&d);
     attention_of_ragged_sequences(&d);
+    char about[256];
+    cuda->describe(d.b[DUO_CUDA], about, sizeof(about));
+    printf("  %s\n", about);
     duo_print(&d);
     duo_close(&d);
 }
@@ -478,16 +482,7 @@ static void every_operation_in_bf16_is_the_cpus_to_its_rounding(void)
 
 int main(void)
 {
-    struct backend *b = NULL;
-    struct err e = {0};
-    if (cuda_backend.open(&b, 1, &e)) {
-        printf("skipped: no CUDA device: %s\n", e.text);
-        return 77;
-    }
-    char about[256];
-    b->ops->describe(b, about, sizeof(about));
-    printf("%s\n", about);
-    b->ops->close(b);
+    lab_skip_unless(&cuda_backend);
     CASE(every_operation_in_float32_is_the_cpus_to_one_in_a_million);
     CASE(every_operation_in_bf16_is_the_cpus_to_its_rounding);
     return test_end();

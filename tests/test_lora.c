@@ -302,6 +302,7 @@ static void a_member_alone_gets_what_it_gets_in_a_cohort(void)
 
 int main(void)
 {
+    lab_skip_unless(&LAB_BACKEND);
     CASE(a_fused_cohort_has_the_golden_values_of_each_client);
     CASE(gradients_of_members_of_any_size);
     CASE(one_adapter_shared_by_all_members_sums_their_gradients);

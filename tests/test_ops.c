@@ -473,6 +473,7 @@ static void every_operation_gives_the_same_bytes_with_1_to_4_threads(void)
 
 int main(int argc, char **argv)
 {
+    lab_skip_unless(&LAB_BACKEND);
     if (argc > 1 && strcmp(argv[1], "--bench") == 0)
         return work_bench(argc > 2 ? atoi(argv[2]) : 1);
     CASE(rms_norm_and_its_gradients);

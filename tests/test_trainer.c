@@ -1,5 +1,6 @@
 /* Local training of a cohort: alone as in company, whatever the threads; optimizers; finite
  * differences. */
+#include "tests/lab_backend.h"
 #include "tests/test.h"
 
 #include <pthread.h>
@@ -40,7 +41,7 @@ static void bench_init(struct bench *b, const struct lora_spec *s)
 {
     struct lora_layout l;
     *b = (struct bench){0};
-    CHECK_INT(t5_open_random(&b->model, backend_find("cpu"), &config, 5, NULL), OK);
+    CHECK_INT(t5_open_random(&b->model, &LAB_BACKEND, &config, 5, NULL), OK);
     b->sample = ARENA_NEW(&b->a, struct sample, N_CLIENTS * PER_CLIENT);
     for (int i = 0; i < N_CLIENTS * PER_CLIENT; i++) {
         struct sample *x = &b->sample[i];
@@ -473,6 +474,7 @@ static void a_job_or_plan_that_is_too_large_is_refused(void)
 
 int main(void)
 {
+    lab_skip_unless(&LAB_BACKEND);
     CASE(a_client_alone_gets_what_it_gets_in_a_cohort_of_ten);
     CASE(the_number_of_threads_changes_no_byte);
     CASE(a_trainer_used_before_gives_the_same_bytes);

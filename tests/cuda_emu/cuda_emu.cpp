@@ -46,12 +46,12 @@ struct machine {
     void *shared;
 };
 
-/* What a kernel's threads see is a process's by nature: threadIdx has no owner either. */
-machine the_machine;
+/* What a kernel's threads see is the process's by nature: threadIdx has no owner either. Never freed. */
+machine *const the_machine = new machine();
 
 inline machine &m(void)
 {
-    return the_machine;
+    return *the_machine;
 }
 
 [[noreturn]] void give_up(const char *why)

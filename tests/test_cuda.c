@@ -98,8 +98,11 @@ static void check_embed(struct duo *d, int n, int width)
 static void run_rms_norm(struct duo *d, int side, const void *ctx)
 {
     const struct op *o = ctx;
-    OPS->rms_norm(OF, o->n, o->d, 1e-6f, AT(y), AT(rstd), AT(x), AT(w));
-    OPS->rms_norm_backward(OF, o->n, o->d, AT(dx), o->is_so ? AT(dw) : NULL, AT(dy), AT(x), AT(w), AT(rstd));
+    struct dropout drop = drop_of(d, side, o);
+    struct norm_args norm = {1e-6f, AT(w), AT(y), AT(rstd)};
+    OPS->rms_norm(OF, o->n, o->d, AT(x), &norm);
+    OPS->rms_norm_backward(OF, o->n, o->d, AT(dx), o->is_so ? AT(dw) : NULL, AT(dy), AT(x), &norm,
+                           o->is_so ? NULL : AT(z), &drop);
 }
 
 static void check_rms_norm(struct duo *d, int n, int width)
@@ -107,6 +110,7 @@ static void check_rms_norm(struct duo *d, int n, int width)
     size_t all = (size_t)n * (size_t)width;
     for (int has_dw = 0; has_dw < 2; has_dw++) {
         struct op o = {.n = n, .d = width, .is_so = has_dw};
+        masks(d, &o, n, 0.1f);
         o.x = duo_random(d, DUO_FLOATS, all, 2);
         o.w = duo_random(d, DUO_FLOATS, (size_t)width, 1);
         o.dy = duo_random(d, DUO_VALUES, all, 1);
@@ -114,9 +118,37 @@ static void check_rms_norm(struct duo *d, int n, int width)
         o.rstd = duo_out(d, duo_random(d, DUO_FLOATS, (size_t)n, 1), "rstd", FLOATS);
         o.dx = duo_out(d, duo_random(d, DUO_FLOATS, all, 1), "dx", FLOATS);
         o.dw = duo_random(d, DUO_FLOATS, (size_t)width, 1);
+        o.z = duo_random(d, DUO_VALUES, all, 1);
         if (has_dw)
             duo_out(d, o.dw, "dw", FLOATS);
+        else
+            duo_out(d, o.z, "branch", ROUNDED);
         duo_check(d, what("rms_norm", n, width, has_dw), run_rms_norm, &o);
+    }
+}
+
+static void run_add_norm(struct duo *d, int side, const void *ctx)
+{
+    const struct op *o = ctx;
+    struct dropout drop = drop_of(d, side, o);
+    struct norm_args norm = {1e-6f, AT(w), AT(y), AT(rstd)};
+    OPS->add_norm(OF, o->n, o->d, AT(dx), o->is_so ? AT(dx) : AT(x), AT(dy), o->p > 0 ? &drop : NULL, &norm);
+}
+
+/* With the sum in the place of x, and elsewhere. */
+static void check_add_norm(struct duo *d, int n, int width)
+{
+    size_t all = (size_t)n * (size_t)width;
+    for (int in_place = 0; in_place < 2; in_place++) {
+        struct op o = {.n = n, .d = width, .is_so = in_place};
+        masks(d, &o, n, in_place ? 0 : 0.1f);
+        o.x = duo_random(d, DUO_FLOATS, all, 2);
+        o.w = duo_random(d, DUO_FLOATS, (size_t)width, 1);
+        o.dy = duo_random(d, DUO_VALUES, all, 1);
+        o.dx = duo_out(d, duo_random(d, DUO_FLOATS, all, 1), "sum", FLOATS);
+        o.y = duo_out(d, duo_random(d, DUO_VALUES, all, 1), "out", ROUNDED);
+        o.rstd = duo_out(d, duo_random(d, DUO_FLOATS, (size_t)n, 1), "rstd", FLOATS);
+        duo_check(d, what("add_norm", n, width, in_place), run_add_norm, &o);
     }
 }
 
@@ -128,7 +160,6 @@ static void run_dropout(struct duo *d, int side, const void *ctx)
     OPS->dropout(OF, o->n, o->d, AT(y), AT(x), given);
     OPS->dropout_values(OF, o->n, o->d, AT(z), AT(z), given);
     OPS->dropout_stream(OF, o->n, o->d, AT(dy), AT(x), given);
-    OPS->add_dropout(OF, o->n, o->d, AT(dx), AT(dx), AT(dw), given);
 }
 
 static void check_dropout(struct duo *d, int n, int width)
@@ -139,11 +170,9 @@ static void check_dropout(struct duo *d, int n, int width)
         struct op o = {.n = n, .d = width};
         masks(d, &o, n, ps[i]);
         o.x = duo_random(d, DUO_FLOATS, all, 1);
-        o.dw = duo_random(d, DUO_VALUES, all, 1);
         o.y = duo_out(d, duo_random(d, DUO_VALUES, all, 1), "out", ROUNDED);
         o.z = duo_out(d, duo_random(d, DUO_VALUES, all, 1), "values", ROUNDED);
         o.dy = duo_out(d, duo_random(d, DUO_FLOATS, all, 1), "stream", FLOATS);
-        o.dx = duo_out(d, duo_random(d, DUO_FLOATS, all, 1), "add", FLOATS);
         duo_check(d, what("dropout", n, width, i), run_dropout, &o);
     }
 }
@@ -452,6 +481,7 @@ static void every_operation(const struct backend_ops *cuda)
             int n = ROWS[r], width = width_of(&d, w), other = width_of(&d, (w + 2) % N_WIDTHS);
             check_embed(&d, n, width);
             check_rms_norm(&d, n, width);
+            check_add_norm(&d, n, width);
             check_dropout(&d, n, width);
             check_geglu(&d, n, width);
             check_narrow(&d, n, width);
@@ -459,6 +489,11 @@ static void every_operation(const struct backend_ops *cuda)
             check_head(&d, n, width, d.is_bf16 ? 264 : 261);
             check_steps(&d, n, width);
         }
+    const int wide[] = {264, 520, 776, 1032, 2056}; /* norms keep as many columns as there are registers for */
+    for (int i = 0; i < 5; i++) {
+        check_rms_norm(&d, 9, wide[i]);
+        check_add_norm(&d, 9, wide[i]);
+    }
     lora_of_ragged_members(&d);
     attention_of_ragged_sequences(&d);
     char about[256];

@@ -1,0 +1,172 @@
+/* models/cuda_attn_bf16.cuh: tiles of bf16 and their products on the tensor cores, for the two files of bf16
+ * attention.
+ *
+ * A block of four warps has a tile of 64 rows of results; warp w has rows 16 w .. + 15 and goes on alone but
+ * for the tiles of the other side, which all load together into shared memory. D is the width of a head,
+ * padded to 32, 64 or 128 with zeros. A row takes D + 8 values of shared memory: an odd number of 16 bytes, so
+ * that the eight rows of a matrix lie in different banks. Fragments are as in models/cuda_mma.cuh; what a
+ * product leaves in accumulators is packed to the left factor of the next without leaving the registers. */
+#ifndef MODELS_CUDA_ATTN_BF16_CUH
+#define MODELS_CUDA_ATTN_BF16_CUH
+
+#include "models/cuda_attn.cuh"
+#include "models/cuda_mma.cuh"
+
+enum { ATTN_THREADS = 128, ATTN_WARP_ROWS = 16 };
+
+#define ATTN_LOG2E 1.44269504f
+#define ATTN_LN2 0.693147181f
+
+/* Values of a tile in shared memory. */
+template <int D> struct attn_bf16 {
+    enum { LD = D + 8, SIZE = ATTN_TILE * LD, CHUNKS = D / 8, STEPS = D / 16 };
+};
+
+/* Begins to copy n rows (up to 64) of d columns, at stride ld, to a tile; the rest becomes 0. */
+template <int D>
+__device__ static inline void attn_copy_tile(bf16 *to, const bf16 *from, size_t ld, int n, int d)
+{
+    enum { CHUNKS = attn_bf16<D>::CHUNKS, STEP = ATTN_THREADS / CHUNKS };
+    int row = (int)threadIdx.x / CHUNKS, col = (int)threadIdx.x % CHUNKS * 8;
+    const bf16 *at = from + (size_t)row * ld + (size_t)col;
+    to += row * attn_bf16<D>::LD + col;
+#pragma unroll 1 /* addresses that are kept for later cost registers */
+    for (; row < ATTN_TILE; row += STEP, at += STEP * ld, to += STEP * attn_bf16<D>::LD) {
+        bool is_there = row < n && col < d;
+        cuda_copy16(to, is_there ? at : from, is_there);
+    }
+}
+
+/* The warp's 16 rows of a tile, columns 16 step .. + 15, as a left factor. */
+template <int D>
+__device__ static inline void attn_left(uint32_t a[4], const bf16 *tile, int step)
+{
+    int lane = (int)threadIdx.x % 32, row = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane % 16;
+    cuda_ldmatrix4(a, tile + row * attn_bf16<D>::LD + 16 * step + lane / 16 * 8);
+}
+
+/* acc [16, 8 N] += a [16, 16] times rows first .. + 8 N - 1 of a tile, columns 16 step .. + 15 of them */
+template <int D, int N>
+__device__ static inline void attn_add_nt(float acc[N][4], const uint32_t a[4], const bf16 *tile, int first,
+                                          int step)
+{
+    int lane = (int)threadIdx.x % 32;
+    int row = first + lane / 16 * 8 + lane % 8, col = 16 * step + (lane / 8 & 1) * 8;
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+        uint32_t b[4];
+        cuda_ldmatrix4(b, tile + (row + 8 * n) * attn_bf16<D>::LD + col);
+        cuda_mma(acc[n], a, b);
+        cuda_mma(acc[n + 1], a, b + 2);
+    }
+}
+
+/* acc [16, D] += a [16, 16 K] times rows first .. + 16 K - 1 of a tile */
+template <int D, int K>
+__device__ static inline void attn_add_nn(float acc[D / 8][4], const uint32_t a[K][4], const bf16 *tile,
+                                          int first)
+{
+    int lane = (int)threadIdx.x % 32;
+    const bf16 *from = tile + (first + lane % 16) * attn_bf16<D>::LD + lane / 16 * 8;
+#pragma unroll
+    for (int k = 0; k < K; k++) {
+#pragma unroll
+        for (int n = 0; n < D / 8; n += 2) {
+            uint32_t b[4];
+            cuda_ldmatrix4_t(b, from + 16 * k * attn_bf16<D>::LD + 8 * n);
+            cuda_mma(acc[n], a[k], b);
+            cuda_mma(acc[n + 1], a[k], b + 2);
+        }
+    }
+}
+
+/* Accumulators of 16 x 16 N values as N left factors. */
+template <int N> __device__ static inline void attn_pack(uint32_t a[N][4], const float acc[2 * N][4])
+{
+#pragma unroll
+    for (int k = 0; k < N; k++) {
+        a[k][0] = cuda_mma_pack(acc[2 * k][0], acc[2 * k][1]);
+        a[k][1] = cuda_mma_pack(acc[2 * k][2], acc[2 * k][3]);
+        a[k][2] = cuda_mma_pack(acc[2 * k + 1][0], acc[2 * k + 1][1]);
+        a[k][3] = cuda_mma_pack(acc[2 * k + 1][2], acc[2 * k + 1][3]);
+    }
+}
+
+template <int N> __device__ static inline void attn_zero(float acc[N][4])
+{
+#pragma unroll
+    for (int n = 0; n < N; n++)
+        acc[n][0] = acc[n][1] = acc[n][2] = acc[n][3] = 0;
+}
+
+/* Writes the warp's rows of a result, those below n of the block's 64, scaled by up (row g) and down (row
+ * g + 8); its rows of tile, which nobody else may be using, are where 16 bytes come together. */
+template <int D>
+__device__ static inline void attn_store(bf16 *to, size_t ld, int n, int d, const float acc[D / 8][4], float up,
+                                         float down, bf16 *tile)
+{
+    enum { LD = attn_bf16<D>::LD, CHUNKS = attn_bf16<D>::CHUNKS };
+    int lane = (int)threadIdx.x % 32, first = (int)threadIdx.x / 32 * ATTN_WARP_ROWS;
+    bf16 *own = tile + first * LD + lane / 4 * LD + lane % 4 * 2;
+    __syncwarp();
+#pragma unroll
+    for (int k = 0; k < D / 8; k++) {
+        *reinterpret_cast<uint32_t *>(own + 8 * k) = cuda_mma_pack(acc[k][0] * up, acc[k][1] * up);
+        *reinterpret_cast<uint32_t *>(own + 8 * LD + 8 * k) = cuda_mma_pack(acc[k][2] * down, acc[k][3] * down);
+    }
+    __syncwarp();
+    for (int i = lane; i < ATTN_WARP_ROWS * CHUNKS; i += 32) {
+        int row = first + i / CHUNKS, col = i % CHUNKS * 8;
+        if (row < n && col < d)
+            *reinterpret_cast<uint4 *>(to + (size_t)row * ld + (size_t)col) =
+                *reinterpret_cast<const uint4 *>(tile + row * LD + col);
+    }
+}
+
+/* bias[k] = log2(e) times the bias of distance + k - 63, for a pair of tiles whose first query and key are
+ * `distance` apart; the pair (i, j) finds its own at j - i + 63. */
+__device__ static inline void attn_load_bias(float *bias, const struct attn_plan &p, int head, int distance)
+{
+    int at = (int)threadIdx.x;
+    bias[at] = ATTN_LOG2E * attn_bias(p, head, distance + at - (ATTN_TILE - 1));
+}
+
+/* Dropout's bits of a warp's rows: bits[h], of row g + 8 h and a tile's 64 keys. Lane l makes those of row
+ * l % 16 and keys 32 (l / 16) .. + 31, so that no block of random numbers is made twice. */
+struct attn_row_keep {
+    uint32_t owner, index; /* of row lane % 16 */
+};
+
+__device__ static inline struct attn_row_keep attn_row_keep_of(const struct attn_plan &p, int row, int n)
+{
+    int lane = (int)threadIdx.x % 32, i = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane % 16;
+    size_t at = (size_t)(row + (i < n ? i : 0));
+    struct attn_row_keep k = {p.drop.owner[at], p.drop.index[at]};
+    return k;
+}
+
+__device__ static inline void attn_row_bits(uint64_t bits[2], const struct attn_plan &p,
+                                            const struct attn_row_keep &k, int head, int key)
+{
+    int lane = (int)threadIdx.x % 32;
+    uint32_t own = attn_keep32(p.drop, k.owner, k.index, head, key + lane / 16 * 32);
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        uint32_t low = __shfl_sync(0xffffffffu, own, lane / 4 + 8 * h);
+        bits[h] = (uint64_t)__shfl_sync(0xffffffffu, own, lane / 4 + 8 * h + 16) << 32 | low;
+    }
+}
+
+/* Says what bf16 attention cannot do. */
+static inline bool attn_fits_bf16(struct cuda *c, const struct attn_args *a)
+{
+    if (a->d_kv % 8 == 0 && a->d_kv <= ATTN_MAX_D_BF16)
+        return true;
+    if (!c->failure.code)
+        err_set(&c->failure, ERR_LIMIT,
+                "cuda, bf16: attention: expected heads of a multiple of 8 up to %d values, got %d",
+                (int)ATTN_MAX_D_BF16, a->d_kv);
+    return false;
+}
+
+#endif

@@ -1,0 +1,386 @@
+/* models/cuda_attn_bf16_back.cu: attention of bf16 values on the tensor cores, backward.
+ *
+ * Equations: models/cuda_attn.cuh. Both kernels take the other side 64 rows at a time from shared memory and
+ * these in parts of 32 (16 for wide heads), so that scores, their gradients and the results fit the registers
+ * together. p m and ds are rounded to bf16 for the products that follow; D, sums and softmax are float32. D is
+ * taken from o as it was rounded, as usual: a gradient that cancels to 0 in exact arithmetic, such as dq of a
+ * query with one key, is left with 2^-9 of its terms. */
+#include "models/cuda_attn_bf16.cuh"
+
+/* Rows of a part, and its groups of eight, of which an accumulator holds one. */
+template <int D> struct part_of {
+    enum { ROWS = D <= 64 ? 32 : 16, GROUPS = ROWS / 8 };
+};
+
+/* --- dq --- */
+
+/* What a lane knows of its rows g and g + 8: lse in units of log2, D, last key + 1. */
+struct dq_rows {
+    float lse[2], delta[2];
+    int end[2];
+};
+
+/* D_i = do_i . o_i of the block's queries, to shared and to the plan: two threads per query. */
+__device__ static inline void find_delta(float *delta, const struct attn_job<bf16> &job,
+                                         const struct attn_tile &t, int head)
+{
+    const struct attn_plan &p = job.plan;
+    int i = (int)threadIdx.x / 2, n = t.n_q - t.first;
+    size_t row = (size_t)(t.q0 + t.first + (i < n ? i : 0)), from = row * p.ld_o + (size_t)head * (size_t)p.d;
+    float sum = 0;
+    for (int col = (int)threadIdx.x % 2 * 8; col < p.d; col += 16) {
+        float8 x = cuda_load8(job.dout + from + col, 8), y = cuda_load8(job.o + from + col, 8);
+#pragma unroll
+        for (int c = 0; c < 8; c++)
+            sum = fmaf(x.v[c], y.v[c], sum);
+    }
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    if (threadIdx.x % 2 != 0)
+        return;
+    delta[i] = sum;
+    if (i < n)
+        p.delta[row * (size_t)p.n_heads + (size_t)head] = sum;
+}
+
+/* Past the last query lse is infinite, which makes p 0. */
+__device__ static inline struct dq_rows dq_rows_of(const struct attn_plan &p, const struct attn_tile &t,
+                                                   int head, const float *delta)
+{
+    int lane = (int)threadIdx.x % 32, row = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane / 4;
+    struct dq_rows r;
+    for (int h = 0; h < 2; h++) {
+        int i = t.first + row + 8 * h;
+        r.lse[h] = INFINITY;
+        if (i < t.n_q)
+            r.lse[h] = ATTN_LOG2E * p.lse[(size_t)(t.q0 + i) * (size_t)p.n_heads + (size_t)head];
+        r.delta[h] = delta[row + 8 * h];
+        r.end[h] = attn_keys_seen(p, t, i + 1);
+    }
+    return r;
+}
+
+/* s and dp of a part's keys become ds; bits: dropout's, from the part's first key on; so is bias. */
+template <int D, bool DROPS>
+__device__ static inline void gradient_rows(float s[][4], const float dp[][4], const struct dq_rows &r,
+                                            const float *bias, const uint32_t bits[2], int key, float scale)
+{
+    enum { ROWS = part_of<D>::ROWS };
+    int lane = (int)threadIdx.x % 32, col = lane % 4 * 2;
+    int row = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane / 4;
+    const float *from = bias + (ATTN_TILE - 1) + col - row;
+    bool is_cut = key + ROWS > r.end[0] || key + ROWS > r.end[1];
+    const uint32_t kept[2] = {bits[0] >> col, bits[1] >> col};
+#pragma unroll
+    for (int n = 0; n < part_of<D>::GROUPS; n++) {
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            int h = e / 2, at = 8 * n + (e & 1);
+            float p = exp2f(fmaf(s[n][e], ATTN_LOG2E, from[at - 8 * h] - r.lse[h])), d = dp[n][e];
+            if (is_cut && key + col + at >= r.end[h])
+                p = 0;
+            if (DROPS)
+                d = kept[h] & 1u << at ? d * scale : 0.0f;
+            s[n][e] = p * (d - r.delta[h]);
+        }
+    }
+}
+
+/* The warp's ds of a part, from key `first` of the tile on, for the gradient of the bias. */
+template <int D> __device__ static inline void keep_gradient(float *ds, const float s[][4], int first)
+{
+    int lane = (int)threadIdx.x % 32;
+    int row = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane / 4;
+    float *own = ds + row * (ATTN_TILE + 1) + first + lane % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < part_of<D>::GROUPS; n++)
+#pragma unroll
+        for (int e = 0; e < 4; e++)
+            own[e / 2 * 8 * (ATTN_TILE + 1) + 8 * n + (e & 1)] = s[n][e];
+}
+
+/* Shared memory of the dq kernel: q, do, two places each for k and v; then float32: two of the bias, D, and for
+ * the bias's gradient ds, its sums by distance and by bucket. */
+template <int D> struct dq_shared {
+    enum { DELTA = 2 * ATTN_SPAN, DS = DELTA + ATTN_TILE, BY_DISTANCE = DS + ATTN_TILE * (ATTN_TILE + 1),
+           SUMS = BY_DISTANCE + ATTN_SPAN };
+    static size_t bytes(const struct attn_plan *p)
+    {
+        size_t n = p->partial ? (size_t)SUMS + (size_t)p->n_buckets : (size_t)DS;
+        return 6 * attn_bf16<D>::SIZE * sizeof(bf16) + n * sizeof(float);
+    }
+};
+
+/* One tile of keys in shared memory, and what belongs to it. */
+struct dq_side {
+    const bf16 *k, *v;
+    const float *bias;
+    uint64_t bits[2]; /* dropout's, of rows g and g + 8 */
+    int key, n_left; /* first key; keys of the tile that the warp sees, or more */
+    float *ds;       /* where the tile's ds is wanted, or NULL */
+};
+
+/* dq += ds k for one tile of keys. q: the block's queries, then their do. */
+template <int D, bool DROPS>
+__device__ static inline void dq_tile(float dq[D / 8][4], const struct dq_rows &r, const bf16 *q,
+                                      const struct dq_side &side, float scale)
+{
+    enum { ROWS = part_of<D>::ROWS, GROUPS = part_of<D>::GROUPS };
+#pragma unroll 1
+    for (int part = 0; part < ATTN_TILE; part += ROWS) {
+        if (part >= side.n_left)
+            break;
+        float s[GROUPS][4], dp[GROUPS][4];
+        attn_zero<GROUPS>(s);
+        attn_zero<GROUPS>(dp);
+#pragma unroll
+        for (int step = 0; step < D / 16; step++) {
+            uint32_t left[4];
+            attn_left<D>(left, q, step);
+            attn_add_nt<D, GROUPS>(s, left, side.k, part, step);
+            attn_left<D>(left, q + attn_bf16<D>::SIZE, step);
+            attn_add_nt<D, GROUPS>(dp, left, side.v, part, step);
+        }
+        const uint32_t bits[2] = {(uint32_t)(side.bits[0] >> part), (uint32_t)(side.bits[1] >> part)};
+        gradient_rows<D, DROPS>(s, dp, r, side.bias + part, bits, side.key + part, scale);
+        if (side.ds)
+            keep_gradient<D>(side.ds, s, part);
+        uint32_t packed[ROWS / 16][4];
+        attn_pack<ROWS / 16>(packed, s);
+        attn_add_nn<D, ROWS / 16>(dq, packed, side.k, part);
+    }
+}
+
+/* D and dq_i = sum_j ds_ij k_j. Warps without queries only help to copy. */
+template <int D, bool DROPS>
+__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dq_kernel(struct attn_job<bf16> job)
+{
+    CUDA_SHARED(bf16, shared);
+    enum { SIZE = attn_bf16<D>::SIZE };
+    const struct attn_plan &p = job.plan;
+    int block = (int)blockIdx.x, head = block % p.n_heads, warp = (int)threadIdx.x / 32;
+    struct attn_tile t = p.q_tiles[block / p.n_heads];
+    int n = t.n_q - t.first, n_seen = attn_keys_seen(p, t, t.first + (n < ATTN_TILE ? n : ATTN_TILE));
+    size_t col = (size_t)head * (size_t)p.d, row = (size_t)(t.q0 + t.first);
+    const bf16 *k = job.k + (size_t)t.k0 * p.ld_kv + col, *v = job.v + (size_t)t.k0 * p.ld_kv + col;
+    float *other = reinterpret_cast<float *>(shared + 6 * SIZE), *bias = other;
+    float *delta = other + dq_shared<D>::DELTA, *ds = p.partial ? other + dq_shared<D>::DS : NULL;
+    float *sums = other + dq_shared<D>::SUMS;
+    bool is_active = ds || warp * ATTN_WARP_ROWS < n;
+    int n_warp = attn_keys_seen(p, t, t.first + (warp + 1) * ATTN_WARP_ROWS);
+    struct attn_row_keep keep = {0, 0};
+    if (DROPS)
+        keep = attn_row_keep_of(p, t.q0 + t.first, n);
+    attn_copy_tile<D>(shared, job.q + row * p.ld_q + col, p.ld_q, n, p.d);
+    attn_copy_tile<D>(shared + SIZE, job.dout + row * p.ld_o + col, p.ld_o, n, p.d);
+    attn_copy_tile<D>(shared + 2 * SIZE, k, p.ld_kv, t.n_k, p.d);
+    attn_copy_tile<D>(shared + 4 * SIZE, v, p.ld_kv, t.n_k, p.d);
+    cuda_copy_commit();
+    find_delta(delta, job, t, head);
+    for (int i = (int)threadIdx.x; ds && i < p.n_buckets; i += ATTN_THREADS)
+        sums[i] = 0;
+    __syncthreads();
+    struct dq_rows r = dq_rows_of(p, t, head, delta);
+    float dq[D / 8][4];
+    attn_zero<D / 8>(dq);
+    for (int key = 0, stage = 0; key < n_seen; key += ATTN_TILE, stage ^= 1) {
+        int next = key + ATTN_TILE;
+        attn_load_bias(bias + stage * ATTN_SPAN, p, head, key - t.pos - t.first);
+        cuda_copy_wait<0>();
+        __syncthreads(); /* this tile is there, and nobody reads the one before it any more */
+        if (next < n_seen) {
+            size_t from = (size_t)next * p.ld_kv;
+            attn_copy_tile<D>(shared + (3 - stage) * SIZE, k + from, p.ld_kv, t.n_k - next, p.d);
+            attn_copy_tile<D>(shared + (5 - stage) * SIZE, v + from, p.ld_kv, t.n_k - next, p.d);
+        }
+        cuda_copy_commit();
+        struct dq_side side = {shared + (2 + stage) * SIZE, shared + (4 + stage) * SIZE,
+                                bias + stage * ATTN_SPAN, {}, key, ds ? ATTN_TILE : n_warp - key, ds};
+        if (DROPS && is_active)
+            attn_row_bits(side.bits, p, keep, head, key);
+        if (is_active)
+            dq_tile<D, DROPS>(dq, r, shared, side, p.drop.scale);
+        if (!ds)
+            continue;
+        __syncthreads();
+        attn_add_buckets(p, ds, ATTN_TILE + 1, key - t.pos - t.first, other + dq_shared<D>::BY_DISTANCE, sums);
+    }
+    cuda_copy_wait<0>();
+    __syncthreads();
+    if (is_active)
+        attn_store<D>(job.dq + row * p.ld_q + col, p.ld_q, n, p.d, dq, 1, 1, shared);
+    for (int i = (int)threadIdx.x; ds && i < p.n_buckets; i += ATTN_THREADS)
+        p.partial[(size_t)block * (size_t)p.n_buckets + (size_t)i] = sums[i];
+}
+
+/* --- dk and dv --- */
+
+/* One tile of queries in shared memory, beside q and do: statistics, bias, dropout's bits. */
+struct query_side {
+    float stat[ATTN_TILE][2];    /* lse in units of log2, and D */
+    float bias[ATTN_SPAN];       /* by key - query + 63 */
+    uint32_t keep[2][ATTN_TILE]; /* [w][i]: query i, keys 32 w .. of the block's 64 */
+};
+
+/* Past the last query lse is infinite, which makes p 0. */
+template <bool DROPS>
+__device__ static inline void load_side(struct query_side *to, const struct attn_plan &p,
+                                        const struct attn_tile &t, int head, int first)
+{
+    int i = (int)threadIdx.x % ATTN_TILE, half = (int)threadIdx.x / ATTN_TILE, n = t.n_q - first;
+    size_t row = (size_t)(t.q0 + first + i), at = row * (size_t)p.n_heads + (size_t)head;
+    if (half == 0)
+        to->stat[i][0] = i < n ? ATTN_LOG2E * p.lse[at] : INFINITY;
+    else
+        to->stat[i][1] = i < n ? p.delta[at] : 0.0f;
+    attn_load_bias(to->bias, p, head, t.first - t.pos - first);
+    if (DROPS)
+        to->keep[half][i] =
+            i < n ? attn_keep32(p.drop, p.drop.owner[row], p.drop.index[row], head, t.first + 32 * half) : 0u;
+}
+
+/* s and dp of the warp's 16 keys and a part's queries, from number i0 on, become p m (its scale comes in at the
+ * end) and ds. Key number j of the block sees query number i of the tile where j <= i + ahead. */
+template <int D, bool DROPS>
+__device__ static inline void gradient_cols(float s[][4], float dp[][4], const struct query_side *side, int i0,
+                                            int ahead, float scale)
+{
+    int lane = (int)threadIdx.x % 32, key = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane / 4;
+    int col = i0 + lane % 4 * 2;
+    const float *bias = side->bias + (ATTN_TILE - 1) + key - col;
+#pragma unroll
+    for (int n = 0; n < part_of<D>::GROUPS; n++) {
+        float4 stat = *reinterpret_cast<const float4 *>(side->stat[col + 8 * n]); /* of two queries */
+        uint2 keep = make_uint2(0, 0);
+        if (DROPS)
+            keep = *reinterpret_cast<const uint2 *>(side->keep[key / 32] + col + 8 * n);
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            int h = e / 2, at = 8 * n + (e & 1);
+            float lse = e & 1 ? stat.z : stat.x, delta = e & 1 ? stat.w : stat.y, d = dp[n][e];
+            float p = exp2f(fmaf(s[n][e], ATTN_LOG2E, bias[8 * h - at] - lse));
+            if (key + 8 * h > col + at + ahead)
+                p = 0;
+            bool is_kept = !DROPS || (e & 1 ? keep.y : keep.x) >> (key % 32) & 1u << (8 * h);
+            if (DROPS)
+                d = is_kept ? d * scale : 0.0f;
+            s[n][e] = is_kept ? p : 0.0f;
+            dp[n][e] = p * (d - delta);
+        }
+    }
+}
+
+/* dv += (p m)^T do, dk += ds^T q for one tile of queries, then their do; n of them exist. k: the block's keys,
+ * then their v. */
+template <int D, bool DROPS>
+__device__ static inline void dkv_tile(float dk[D / 8][4], float dv[D / 8][4], const bf16 *k, const bf16 *q,
+                                       const bf16 *dout, const struct query_side *side, int n, int ahead,
+                                       float scale)
+{
+    enum { ROWS = part_of<D>::ROWS, GROUPS = part_of<D>::GROUPS };
+    int first = (int)threadIdx.x / 32 * ATTN_WARP_ROWS - ahead; /* first query that sees a key of the warp */
+#pragma unroll
+    for (int part = 0; part < ATTN_TILE; part += ROWS) {
+        if (part >= n || part + ROWS <= first)
+            continue;
+        float s[GROUPS][4], dp[GROUPS][4];
+        attn_zero<GROUPS>(s);
+        attn_zero<GROUPS>(dp);
+#pragma unroll
+        for (int step = 0; step < D / 16; step++) {
+            uint32_t left[4];
+            attn_left<D>(left, k, step);
+            attn_add_nt<D, GROUPS>(s, left, q, part, step);
+            attn_left<D>(left, k + attn_bf16<D>::SIZE, step);
+            attn_add_nt<D, GROUPS>(dp, left, dout, part, step);
+        }
+        gradient_cols<D, DROPS>(s, dp, side, part, ahead, scale);
+        uint32_t packed[ROWS / 16][4];
+        attn_pack<ROWS / 16>(packed, s);
+        attn_add_nn<D, ROWS / 16>(dv, packed, dout, part);
+        attn_pack<ROWS / 16>(packed, dp);
+        attn_add_nn<D, ROWS / 16>(dk, packed, q, part);
+    }
+}
+
+/* Shared memory: k, v, two places each for q and do, and for their sides. */
+template <int D> static size_t dkv_bytes(void)
+{
+    return 6 * attn_bf16<D>::SIZE * sizeof(bf16) + 2 * sizeof(struct query_side);
+}
+
+/* dv_j = sum_i p_ij m_ij do_i and dk_j = sum_i ds_ij q_i, from transposed scores: rows are keys. */
+template <int D, bool DROPS>
+__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dkv_kernel(struct attn_job<bf16> job)
+{
+    CUDA_SHARED(bf16, shared);
+    enum { SIZE = attn_bf16<D>::SIZE };
+    const struct attn_plan &p = job.plan;
+    struct attn_tile t = p.k_tiles[(int)blockIdx.x / p.n_heads];
+    int head = (int)blockIdx.x % p.n_heads, n = t.n_k - t.first, warp = (int)threadIdx.x / 32;
+    int first = attn_first_query(p, t);
+    bool is_active = warp * ATTN_WARP_ROWS < n;
+    size_t col = (size_t)head * (size_t)p.d, row = (size_t)(t.k0 + t.first);
+    const bf16 *q = job.q + (size_t)t.q0 * p.ld_q + col, *dout = job.dout + (size_t)t.q0 * p.ld_o + col;
+    struct query_side *side = reinterpret_cast<struct query_side *>(shared + 6 * SIZE);
+    float dk[D / 8][4], dv[D / 8][4];
+    attn_zero<D / 8>(dk);
+    attn_zero<D / 8>(dv);
+    if (first < t.n_q) {
+        attn_copy_tile<D>(shared, job.k + row * p.ld_kv + col, p.ld_kv, n, p.d);
+        attn_copy_tile<D>(shared + SIZE, job.v + row * p.ld_kv + col, p.ld_kv, n, p.d);
+        attn_copy_tile<D>(shared + 2 * SIZE, q + (size_t)first * p.ld_q, p.ld_q, t.n_q - first, p.d);
+        attn_copy_tile<D>(shared + 4 * SIZE, dout + (size_t)first * p.ld_o, p.ld_o, t.n_q - first, p.d);
+    }
+    cuda_copy_commit();
+    for (int stage = 0; first < t.n_q; first += ATTN_TILE, stage ^= 1) {
+        int next = first + ATTN_TILE;
+        load_side<DROPS>(side + stage, p, t, head, first);
+        cuda_copy_wait<0>();
+        __syncthreads(); /* this tile is there, and nobody reads the one before it any more */
+        if (next < t.n_q) {
+            size_t to_q = (size_t)next * p.ld_q, to_o = (size_t)next * p.ld_o;
+            attn_copy_tile<D>(shared + (3 - stage) * SIZE, q + to_q, p.ld_q, t.n_q - next, p.d);
+            attn_copy_tile<D>(shared + (5 - stage) * SIZE, dout + to_o, p.ld_o, t.n_q - next, p.d);
+        }
+        cuda_copy_commit();
+        int ahead = p.is_causal ? t.pos + first - t.first : ATTN_TILE;
+        if (is_active)
+            dkv_tile<D, DROPS>(dk, dv, shared, shared + (2 + stage) * SIZE, shared + (4 + stage) * SIZE,
+                               side + stage, t.n_q - first, ahead, p.drop.scale);
+    }
+    if (!is_active)
+        return;
+    attn_store<D>(job.dv + row * p.ld_kv + col, p.ld_kv, n, p.d, dv, p.drop.scale, p.drop.scale, shared);
+    attn_store<D>(job.dk + row * p.ld_kv + col, p.ld_kv, n, p.d, dk, 1, 1, shared);
+}
+
+template <int D> static void backward_wide(struct cuda *c, const struct attn_job<bf16> &job)
+{
+    const struct attn_plan *p = &job.plan;
+    int q_blocks = p->n_q_tiles * p->n_heads, k_blocks = p->n_k_tiles * p->n_heads;
+    size_t q_bytes = dq_shared<D>::bytes(p), k_bytes = dkv_bytes<D>();
+    if (q_blocks > 0 && p->drop.threshold != 0)
+        CUDA_LAUNCH(c, q_blocks, ATTN_THREADS, q_bytes, (attn_bf16_dq_kernel<D, true>), job);
+    else if (q_blocks > 0)
+        CUDA_LAUNCH(c, q_blocks, ATTN_THREADS, q_bytes, (attn_bf16_dq_kernel<D, false>), job);
+    if (k_blocks > 0 && p->drop.threshold != 0)
+        CUDA_LAUNCH(c, k_blocks, ATTN_THREADS, k_bytes, (attn_bf16_dkv_kernel<D, true>), job);
+    else if (k_blocks > 0)
+        CUDA_LAUNCH(c, k_blocks, ATTN_THREADS, k_bytes, (attn_bf16_dkv_kernel<D, false>), job);
+}
+
+template <> void cuda_attn<bf16>::backward(struct backend *b, const struct attn_args *a)
+{
+    struct cuda *c = cuda_of(b);
+    struct attn_job<bf16> job;
+    if (!attn_fits_bf16(c, a) || !attn_job_of(c, a, true, &job))
+        return;
+    if (a->d_kv <= 32)
+        backward_wide<32>(c, job);
+    else if (a->d_kv <= 64)
+        backward_wide<64>(c, job);
+    else
+        backward_wide<128>(c, job);
+    if (job.plan.n_q_tiles > 0)
+        cuda_attn_dbias(c, a, &job.plan);
+}

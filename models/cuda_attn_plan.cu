@@ -1,0 +1,212 @@
+/* models/cuda_attn_plan.cu: work lists of attention, its bias spread out by distance, and that bias's
+ * gradient. */
+#include <stdlib.h>
+
+#include "models/cuda_attn.cuh"
+#include "models/t5_bucket.h"
+
+enum { THREADS = 128, MAX_COST = 1024 };
+
+static_assert(sizeof(struct attn_tile) == 8 * sizeof(int32_t), "a table's tile is eight words");
+
+static int tiles_in(int n)
+{
+    return n > 0 ? (n + ATTN_TILE - 1) / ATTN_TILE : 0;
+}
+
+static int pos_of(const struct attn_args *a, int seq)
+{
+    return a->q_pos ? a->q_pos[seq] : 0;
+}
+
+/* Which tiles a list has: all of queries or of keys, or queries of sequences of one and of more. */
+enum kind { QUERIES, KEYS, ONES, MORES };
+
+static bool is_listed(const struct attn_args *a, enum kind kind, int seq)
+{
+    return kind == ONES ? a->q_len[seq] == 1 : kind != MORES || a->q_len[seq] > 1;
+}
+
+static int length(const struct attn_args *a, enum kind kind, int seq)
+{
+    return kind == KEYS ? a->k_len[seq] : a->q_len[seq];
+}
+
+/* Tiles of the other side that a tile meets. */
+static int cost_of(const struct attn_args *a, const struct attn_tile *t, enum kind kind)
+{
+    int cost = tiles_in(kind == KEYS ? t->n_q : t->n_k);
+    if (a->is_causal && kind != KEYS) {
+        int seen = tiles_in(t->pos + t->first + ATTN_TILE);
+        cost = seen < cost ? seen : cost;
+    } else if (a->is_causal && t->first > t->pos) {
+        int unseen = (t->first - t->pos) / ATTN_TILE;
+        cost = unseen < cost ? cost - unseen : 0;
+    }
+    return cost < MAX_COST ? cost : MAX_COST;
+}
+
+static int count_tiles(const struct attn_args *a, enum kind kind)
+{
+    int n = 0;
+    for (int s = 0; s < a->n_seqs; s++)
+        n += is_listed(a, kind, s) ? tiles_in(length(a, kind, s)) : 0;
+    return n;
+}
+
+/* The tiles in the order of the sequences, then, in sorted, by falling cost. */
+static void fill_tiles(const struct attn_args *a, enum kind kind, struct attn_tile *all,
+                       struct attn_tile *sorted)
+{
+    int n = 0, first_of[MAX_COST + 2] = {0};
+    for (int s = 0; s < a->n_seqs; s++) {
+        struct attn_tile t = {a->q_start[s], a->q_len[s], pos_of(a, s), a->k_start[s], a->k_len[s], 0, {0, 0}};
+        for (; is_listed(a, kind, s) && t.first < length(a, kind, s); t.first += ATTN_TILE) {
+            first_of[MAX_COST - cost_of(a, &t, kind) + 1]++;
+            all[n++] = t;
+        }
+    }
+    for (int cost = 0; cost <= MAX_COST; cost++)
+        first_of[cost + 1] += first_of[cost];
+    for (int i = 0; i < n; i++)
+        sorted[first_of[MAX_COST - cost_of(a, &all[i], kind)]++] = all[i];
+}
+
+static bool list_tiles(struct cuda *c, const struct attn_args *a, enum kind kind,
+                       const struct attn_tile **out, int *n_out)
+{
+    int n = count_tiles(a, kind);
+    *out = NULL;
+    *n_out = n;
+    if (n == 0)
+        return true;
+    struct attn_tile *all = (struct attn_tile *)malloc(2 * (size_t)n * sizeof(*all));
+    if (!all) {
+        err_set(&c->failure, ERR_MEMORY, "cuda: attention: no memory for %d tiles", n);
+        return false;
+    }
+    fill_tiles(a, kind, all, all + n);
+    *out = (const struct attn_tile *)cuda_table(c, (const int32_t *)(all + n),
+                                                (size_t)n * sizeof(*all) / sizeof(int32_t));
+    free(all);
+    return *out != NULL;
+}
+
+static bool list_all(struct cuda *c, const struct attn_args *a, bool is_backward, struct attn_plan *p)
+{
+    if (is_backward)
+        return list_tiles(c, a, QUERIES, &p->q_tiles, &p->n_q_tiles) &&
+               list_tiles(c, a, KEYS, &p->k_tiles, &p->n_k_tiles);
+    if (!cuda_attn_has_one(a))
+        return list_tiles(c, a, QUERIES, &p->q_tiles, &p->n_q_tiles);
+    return list_tiles(c, a, ONES, &p->one_tiles, &p->n_one_tiles) &&
+           list_tiles(c, a, MORES, &p->q_tiles, &p->n_q_tiles);
+}
+
+/* bias[head, k] = table[bucket[k], head], bucket[k] that of distance low + k */
+__global__ void spread_kernel(int n, int low, int n_heads, int is_bidirectional, int n_buckets,
+                              int max_distance, const float *table, float *bias, int32_t *bucket)
+{
+    int k = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (k >= n)
+        return;
+    int of = t5_bucket(low + k, is_bidirectional, n_buckets, max_distance);
+    bucket[k] = of;
+    for (int h = 0; table && h < n_heads; h++)
+        bias[(size_t)h * (size_t)n + (size_t)k] = table[(size_t)of * (size_t)n_heads + (size_t)h];
+}
+
+static void find_distances(const struct attn_args *a, struct attn_plan *p)
+{
+    int high = 0;
+    for (int s = 0; s < a->n_seqs; s++) {
+        int low = 1 - pos_of(a, s) - a->q_len[s];
+        p->low = low < p->low ? low : p->low;
+        if (!a->is_causal && a->k_len[s] - 1 > high)
+            high = a->k_len[s] - 1;
+    }
+    p->n_distances = high - p->low + 1;
+}
+
+/* Parts of one scratch, each a multiple of 128 bytes. */
+static float *part(float **at, size_t n)
+{
+    float *p = *at;
+    *at += (n + 31) / 32 * 32;
+    return n ? p : NULL;
+}
+
+static size_t query_rows(const struct attn_args *a)
+{
+    size_t rows = 0;
+    for (int s = 0; s < a->n_seqs; s++) {
+        size_t end = (size_t)a->q_start[s] + (size_t)a->q_len[s];
+        rows = end > rows ? end : rows;
+    }
+    return rows;
+}
+
+/* Gives the plan its bias, buckets, delta and partial sums. */
+static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool is_backward, struct attn_plan *p)
+{
+    bool has_partial = is_backward && a->dbias_table;
+    size_t heads = (size_t)a->n_heads, n = (size_t)p->n_distances;
+    size_t n_bias = a->bias_table ? heads * n : 0, n_bucket = n_bias || has_partial ? n : 0;
+    size_t n_delta = is_backward ? query_rows(a) * heads : 0;
+    size_t n_partial = has_partial ? (size_t)p->n_q_tiles * heads * (size_t)a->n_buckets : 0;
+    if (n_bucket + n_delta == 0)
+        return true;
+    float *at = (float *)cuda_scratch(c, 1, (n_bias + n_bucket + n_delta + n_partial + 128) * sizeof(float));
+    if (!at)
+        return false;
+    float *bias = part(&at, n_bias);
+    int32_t *bucket = (int32_t *)part(&at, n_bucket);
+    p->delta = part(&at, n_delta);
+    p->partial = part(&at, n_partial);
+    p->bias = bias;
+    p->bucket = bucket;
+    if (bucket)
+        CUDA_LAUNCH(c, cuda_blocks(n, THREADS), THREADS, 0, spread_kernel, p->n_distances, p->low,
+                    a->n_heads, a->is_bidirectional, a->n_buckets, a->max_distance, a->bias_table, bias,
+                    bucket);
+    return !c->failure.code;
+}
+
+bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, struct attn_plan *out)
+{
+    struct attn_plan p = {};
+    p.n_heads = a->n_heads;
+    p.d = a->d_kv;
+    p.ld_q = a->ld_q;
+    p.ld_kv = a->ld_kv;
+    p.ld_o = a->ld_o;
+    p.is_causal = a->is_causal;
+    p.n_buckets = a->n_buckets;
+    p.lse = a->lse;
+    p.drop = cuda_drop_of(&a->drop);
+    find_distances(a, &p);
+    if (c->failure.code || !list_all(c, a, is_backward, &p) || !fill_scratch(c, a, is_backward, &p))
+        return false;
+    *out = p;
+    return true;
+}
+
+__global__ void dbias_kernel(int n_tiles, int n_heads, int n_buckets, float *dbias, const float *partial)
+{
+    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x), n = n_heads * n_buckets;
+    if (i >= n)
+        return;
+    float sum = 0;
+#pragma unroll 8
+    for (int t = 0; t < n_tiles; t++)
+        sum += partial[(size_t)t * (size_t)n + (size_t)i];
+    dbias[(size_t)(i % n_buckets) * (size_t)n_heads + (size_t)(i / n_buckets)] += sum;
+}
+
+void cuda_attn_dbias(struct cuda *c, const struct attn_args *a, const struct attn_plan *p)
+{
+    size_t n = (size_t)p->n_heads * (size_t)p->n_buckets;
+    if (p->partial)
+        CUDA_LAUNCH(c, cuda_blocks(n, THREADS), THREADS, 0, dbias_kernel, p->n_q_tiles, p->n_heads,
+                    p->n_buckets, a->dbias_table, p->partial);
+}

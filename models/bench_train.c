@@ -1,6 +1,10 @@
 #include "models/bench_train.h"
 
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "models/trainer.h"
 #include "sim/base/check.h"
@@ -8,6 +12,7 @@
 #include "sim/base/rng.h"
 #include "sim/base/wall.h"
 
+#define FREE_SHARE 0.95 /* of the free memory a pass may take: the machine has other work, too */
 enum { PRODUCT_CPU = 1024, PRODUCT_GPU = 8192, PRODUCT_WARMUP = 2 };
 
 struct bench {
@@ -35,6 +40,49 @@ struct bench_spec bench_default(void)
     };
 }
 
+/* A number of kB behind a word at the beginning of a line; 0 when it is not there. */
+static double kib_of(const char *path, const char *word)
+{
+    char line[128];
+    double kib = 0;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, word, strlen(word)) == 0)
+            kib = strtod(line + strlen(word), NULL);
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+size_t bench_free_bytes(const struct backend_ops *ops)
+{
+    struct rlimit limit;
+    if (strcmp(ops->name, "cpu") != 0)
+        return 0;
+    double bytes = 1024 * kib_of("/proc/meminfo", "MemAvailable:");
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        bytes = fmin(bytes, (double)limit.rlim_cur - 1024 * kib_of("/proc/self/status", "VmSize:"));
+    return bytes > 0 ? (size_t)(FREE_SHARE * bytes) : 0;
+}
+
+/* Linux hands out memory that it has not got and ends the program later: so this is asked before. */
+static enum err_code check_free(const struct backend_ops *ops, double needed, const char *what,
+                                struct err *e)
+{
+    double has = (double)bench_free_bytes(ops);
+    if (has <= 0 || needed <= has)
+        return OK;
+    return err_set(e, ERR_MEMORY, "%s needs %.2f GiB, %.2f GiB are free", what, needed / 0x1p30,
+                   has / 0x1p30);
+}
+
+static enum err_code open_made_up(struct t5 **out, const struct backend_ops *ops,
+                                  const struct t5_config *c, struct err *e)
+{
+    enum err_code code = check_free(ops, 4.0 * (double)t5_parameters(c), "the model", e);
+    return code ? code : t5_open_cheap(out, ops, c, e);
+}
+
 enum err_code bench_model(struct t5 **out, const char *model, const struct backend_ops *ops,
                           bool *is_made_up, struct err *e)
 {
@@ -43,11 +91,11 @@ enum err_code bench_model(struct t5 **out, const char *model, const struct backe
     struct t5_config c;
     *is_made_up = true;
     if (strcmp(model, "tiny") == 0)
-        return t5_open_cheap(out, ops, &tiny, e);
+        return open_made_up(out, ops, &tiny, e);
     for (const char *const *name = t5_config_names(); *name; name++)
         if (strcmp(*name, model) == 0) {
             enum err_code code = t5_config_named(&c, model, e);
-            return code ? code : t5_open_cheap(out, ops, &c, e);
+            return code ? code : open_made_up(out, ops, &c, e);
         }
     *is_made_up = false;
     return t5_open(out, ops, model, e);
@@ -129,6 +177,8 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     struct bench *b = ARENA_NEW(&arena, struct bench, 1);
     b->arena = arena;
     b->spec = *spec;
+    b->job.hyper = (struct train_hyper){
+        .local_steps = spec->local_steps, .lr = 1, .dropout = spec->dropout};
     b->marks = (struct t5_marks){.ended = part_ended, .user = b};
     struct train_limits limits = {.max_members = spec->n_clients,
                                   .max_batch = spec->batch,
@@ -138,8 +188,12 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     if (!code) {
         lora_layout_init(&b->layout, c, &spec->lora);
         make_members(b, c, &limits);
-        code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
+        size_t planned = trainer_plan(model, &spec->lora, &limits, &b->job.hyper, spec->n_threads);
+        code = planned ? check_free(t5_ops(model), (double)planned, "the pass", e)
+                       : err_set(e, ERR_MEMORY, "the pass is larger than any memory");
     }
+    if (!code)
+        code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
     if (code) {
         bench_close(b);
         return code;
@@ -148,8 +202,6 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     float *in = ARENA_NEW(&b->arena, float, size);
     lora_init(&b->layout, spec->seed, in);
     b->job.n_members = spec->n_clients;
-    b->job.hyper = (struct train_hyper){
-        .local_steps = spec->local_steps, .lr = 1, .dropout = spec->dropout};
     b->job.seed = spec->seed;
     b->job.adapter_in = in;
     b->job.adapter_out = ARENA_NEW(&b->arena, float, n *size);

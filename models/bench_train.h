@@ -38,9 +38,12 @@ struct bench_totals { /* of a round, all clients and steps */
     size_t n_bytes;     /* memory of a pass */
 };
 
+/* Host memory that a pass on the CPU may take now; 0 for other backends and where it is not known. */
+size_t bench_free_bytes(const struct backend_ops *ops);
+
 struct bench;
 
-/* The model outlives the bench. ERR_MEMORY: the pass does not fit. */
+/* The model outlives the bench. ERR_MEMORY: the pass does not fit, which is known before it is tried. */
 enum err_code bench_open(struct bench **out, const struct t5 *model, const struct bench_spec *spec,
                          struct err *e);
 void bench_close(struct bench *b); /* NULL is fine */

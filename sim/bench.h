@@ -22,6 +22,7 @@ enum { BENCH_MAX_REPEATS = 64 };
 
 /* How rounds are timed: at least so many, and at least so long. */
 struct bench_timing {
+    int warmup;     /* rounds before */
     int repeats;    /* 1 .. BENCH_MAX_REPEATS */
     double least_s; /* rounds behind the repeats heat the machine until then; for the watts */
     bool has_parts;
@@ -35,7 +36,7 @@ struct bench_result {
     double loss;
 };
 
-/* A round or two to warm up, then the timed ones. watts may be NULL. */
+/* The rounds to warm up, then the timed ones. watts may be NULL. */
 enum err_code bench_time(struct bench *b, const struct bench_timing *how, struct watts *w,
                          struct bench_result *out, struct err *e);
 

@@ -10,8 +10,6 @@
 #include "sim/base/wall.h"
 #include "sim/bench.h"
 
-enum { WARMUP = 2 };
-
 const char *bench_part_name(enum t5_part part)
 {
     static const char *const names[N_T5_PARTS] = {"batch load", "forward", "loss", "backward",
@@ -28,11 +26,11 @@ static int by_value(const void *a, const void *b)
 static enum err_code time_parts(struct bench *b, int repeats, struct bench_result *out, struct err *e)
 {
     double seconds, part[N_T5_PARTS];
-    for (int i = -1; i < repeats; i++) {
+    for (int i = 0; i < repeats; i++) {
         enum err_code code = bench_round(b, &seconds, part, e);
         if (code)
             return code;
-        for (int p = 0; p < N_T5_PARTS && i >= 0; p++)
+        for (int p = 0; p < N_T5_PARTS; p++)
             out->part_s[p] += part[p] / repeats;
     }
     return OK;
@@ -45,7 +43,7 @@ enum err_code bench_time(struct bench *b, const struct bench_timing *how, struct
     enum err_code code = OK;
     CHECK(how->repeats >= 1 && how->repeats <= BENCH_MAX_REPEATS);
     *out = (struct bench_result){.watts = (double)NAN};
-    for (int i = 0; !code && i < WARMUP; i++)
+    for (int i = 0; !code && i < how->warmup; i++)
         code = bench_round(b, &extra_s, NULL, e);
     if (!code && w)
         watts_begin(w);

@@ -9,6 +9,7 @@
 #include "sim/cli.h"
 #include "sim/run.h"
 
+enum { WARMUP = 2 };
 #define WATTS_S 3.0 /* rounds go on so long where watts are measured */
 
 struct args {
@@ -156,7 +157,7 @@ static enum err_code time_it(const struct args *a, const struct bench_spec *spec
     struct t5 *model = NULL;
     struct bench *b = NULL;
     struct bench_result r;
-    struct bench_timing how = {(int)a->repeats, WATTS_S, a->has_parts};
+    struct bench_timing how = {WARMUP, (int)a->repeats, WATTS_S, a->has_parts};
     bool is_made_up = false;
     enum err_code code = bench_model(&model, a->model, m->choice.ops, &is_made_up, e);
     if (!code)

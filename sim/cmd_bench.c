@@ -11,6 +11,8 @@ static const struct part {
 } PARTS[] = {
     {"network", "the simulator alone", bench_cmd_network},
     {"train", "a cohort's training: time per local step, flop, watts, part by part", bench_cmd_train},
+    {"device", "this machine as a client, by mini-batch; writes a profile for scenarios",
+     bench_cmd_device},
 };
 enum { N_PARTS = sizeof(PARTS) / sizeof(PARTS[0]) };
 

@@ -150,6 +150,20 @@ check() {
   bench flan-t5-large bf16 10
   bench flan-t5-xl bf16 4
 
+  if wanted profile; then
+    gpu=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 | grep -oE 'GH200|H[12]00|A100|Orin' | tr 'A-Z' 'a-z')
+    for precision in float32 bf16; do
+      device=${gpu:-gpu}-$precision
+      if run "profile-$precision" 200 veryedge bench device --backend cuda --precision "$precision" --name "$device" \
+          --model flan-t5-small --model flan-t5-base --model flan-t5-large --model flan-t5-xl --out "$out/$device.json"; then
+        say ok "profile-$precision" "$(sed -n 's/^roofline through these steps: //p' "$out/profile-$precision.log")"
+        sed -n '/ms of a step/,/^roofline/p' "$out/profile-$precision.log" | sed 's/^/       /'
+      else
+        say FAIL "profile-$precision" "$(last "profile-$precision")"
+      fi
+    done
+  fi
+
   if command -v compute-sanitizer >/dev/null && [ -z "$loader" ] && [ -x "$home/bin/test_cuda" ] && wanted sanitizer; then
     if timeout 300 compute-sanitizer --error-exitcode 9 "$home/bin/test_cuda" >"$out/sanitizer.log" 2>&1; then
       say ok sanitizer "$(last sanitizer)"

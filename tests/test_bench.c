@@ -156,6 +156,72 @@ static void watts_are_measured_or_it_is_said_why_not(void)
     }
 }
 
+#define DEVICE "bench device --backend cpu --workers 1 --lengths fixed:8,4 --peak 1TFLOP/s"
+
+/* What the issue asks: `bench device --model builtin:tiny --quick`, and a scenario on its profile. */
+static void a_quick_profile_drives_a_scenario(void)
+{
+    CHECK_INT(program(DEVICE " --model builtin:tiny --quick --name board --tdp 20W"), 0);
+    const char *said = program_text("out.txt");
+    CHECK_HAS(said, "mini-batch");
+    CHECK_HAS(said, "roofline through these steps");
+    CHECK_HAS(program_text("board.json"), "\"date\": \"20");
+    CHECK_HAS(program_text("board.json"), "\"utilisation\"");
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set clients.device=board.json "
+                      "--set model.costs_of=null --set model.train=none --set evaluate.every=0 --set "
+                      "federation.rounds=1 --set output.dir=out"),
+              0);
+    struct csv *c = program_csv("out/clients.csv");
+    CHECK_STR(program_word(c, 0, "device"), "board");
+    CHECK_STR(program_word(c, 0, "time_source"), "measured");
+    CHECK_TRUE(program_cell(c, 0, "device_j") > 0);
+    double trained_s = program_cell(c, 0, "train_end_s") - program_cell(c, 0, "download_end_s");
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    CHECK_INT(json_load(&doc, PROGRAM_DIR "/board.json", &e), OK);
+    struct json list, row;
+    double step_s = 0;
+    CHECK_INT(json_array(json_root(doc), "measured", &list, &e), OK);
+    CHECK_INT(json_count(list), 4);
+    row = json_at(list, 3);
+    CHECK_NEAR(number(row, "minibatch"), 8, 0);
+    CHECK_INT(json_quantity(row, "step", UNIT_TIME_S, 0, 1e9, NULL, &step_s, &e), OK);
+    CHECK_REL(trained_s, 2 * step_s, 1e-9);
+    json_close(doc);
+    csv_close(c);
+}
+
+/* A limit on the address space stands for a small machine. */
+static void out_of_memory_is_found_and_reported(void)
+{
+#ifdef VERYEDGE_SANITIZED
+    test_state()->is_skipped_here = true; /* they take all of the address space */
+    return;
+#endif
+    int status = system("cd " PROGRAM_DIR " && ulimit -v 700000 && OPENBLAS_NUM_THREADS=1 timeout 100 '" TEST_VERYEDGE
+                        "' bench device --backend cpu --workers 1 --peak 1TFLOP/s --model tiny --quick --lengths "
+                        "fixed:1000,1000 --name small >out.txt 2>err.txt");
+    CHECK_INT(status, 0);
+    CHECK_HAS(program_text("out.txt"), "out of memory");
+    CHECK_HAS(program_text("out.txt"), "GiB are free");
+    CHECK_HAS(program_text("small.json"), "\"out_of_memory\": true");
+    CHECK_HAS(program_text("small.json"), "\"minibatch\": 1, \"step\"");
+    CHECK_INT(program("bench train --backend cpu --model tiny --clients 1 --batch 1024 --steps 1 --repeats 1 "
+                      "--lengths fixed:8192,8192 --peak 1TFLOP/s"),
+              1);
+    CHECK_HAS(program_text("err.txt"), "GiB are free");
+}
+
+static void a_device_is_asked_for_wrongly(void)
+{
+    CHECK_INT(program(DEVICE " --name a100-80gb"), 2);
+    CHECK_HAS(program_text("err.txt"), "--name");
+    CHECK_INT(program(DEVICE " --model flan-t5-small --model flan-t5-small"), 2);
+    CHECK_HAS(program_text("err.txt"), "twice");
+    CHECK_INT(program(DEVICE " --quick --model builtin:tiny --tdp 20"), 2);
+    CHECK_HAS(program_text("err.txt"), "--tdp: expected a power");
+}
+
 int main(void)
 {
     program_begin();
@@ -167,6 +233,9 @@ int main(void)
     CASE(nonsense_is_refused);
     CASE(a_gpus_peak_is_its_data_sheets);
     CASE(watts_are_measured_or_it_is_said_why_not);
+    CASE(a_quick_profile_drives_a_scenario);
+    CASE(out_of_memory_is_found_and_reported);
+    CASE(a_device_is_asked_for_wrongly);
     program_end();
     return test_end();
 }

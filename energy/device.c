@@ -10,7 +10,7 @@
 #define IDLE_ASSUMED "assumption: 15 % of the TDP, no measurement was found"
 #define SHEET_ONLY(name, tflop, gb_per_s, gb, tdp, where)                                          \
     {                                                                                              \
-        name, tdp, DEVICE_IDLE_SHARE *(tdp), (gb)*GB, {(tflop)*TFLOP, (gb_per_s)*GB, 1.0}, NULL,   \
+        name, tdp, DEVICE_IDLE_SHARE *(tdp), (gb)*GB, {(tflop)*TFLOP, (gb_per_s)*GB, 1.0, 0}, NULL,   \
             0, {{{0}, 0, 0, 0, 0}}, where, IDLE_ASSUMED                                            \
     }
 
@@ -22,7 +22,7 @@ static const struct device devices[] = {
      400,
      DEVICE_IDLE_SHARE * 400,
      80 * GB,
-     {19.5 * TFLOP, 2039 * GB, 1.0},
+     {19.5 * TFLOP, 2039 * GB, 1.0, 0},
      "table4",
      15,
      {
@@ -48,7 +48,7 @@ static const struct device devices[] = {
      60,
      DEVICE_IDLE_SHARE * 60,
      64 * GB,
-     {5.3 * TFLOP, 204.8 * GB, 1.0},
+     {5.3 * TFLOP, 204.8 * GB, 1.0, 0},
      "table4",
      15,
      {

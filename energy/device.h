@@ -79,18 +79,27 @@ const struct device *device_at(size_t i);
 /* One step of work on a device. Never fails: every work has a stated time or is out of memory. */
 struct device_step device_step(const struct device *d, const struct device_work *work);
 
-/* Reads object[key]: a name of the table (refused with the nearest name when unknown), or an object
+/* The file of a profile that comes with the program: $VERYEDGE_HOME/profiles/NAME.json,
+ * ../share/veryedge/profiles/NAME.json beside the program, or energy/profiles/NAME.json of the source tree, the
+ * first that is there; NULL: none. Caller frees with mem_free. */
+char *device_profile(const char *name);
+
+/* Reads object[key]: a name of the table (refused with the nearest name when unknown) or of a profile that comes
+ * with the program, a profile's file as `veryedge bench device` writes it (text with a "/" or ending in .json;
+ * relative to the file that names it), or an object, which is also what a profile holds:
  *   { "name": "board", "fp32": "5.3TFLOP/s", "memory_bandwidth": "204.8GB/s", "memory": "64GB",
- *     "tdp": "60W", "idle": "10W", "efficiency": 0.5,
+ *     "tdp": "60W", "idle": "10W", "efficiency": 0.5, "overhead": "2ms",
  *     "measured": [ { "model": "flan-t5-small", "minibatch": 8, "step": "0.33s", "power": "103W" },
  *                   { "model": "flan-t5-small", "minibatch": 64, "out_of_memory": true } ] }
  * or an object with "like": a table's name, whose numbers are taken where a key is absent (measures
  * too, unless "measured" is given). Without "like" the keys fp32, memory_bandwidth, memory and tdp
- * are required; idle defaults to DEVICE_IDLE_SHARE of tdp, efficiency to 1. The result holds no
- * pointer into the document. */
+ * are required; idle defaults to DEVICE_IDLE_SHARE of tdp, efficiency to 1, overhead to 0s, a
+ * measured row's power to tdp. "measured_on" is not looked at. The result holds no pointer into the document. */
 #define DEVICE_IDLE_SHARE 0.15 /* assumption, marked as such in idle_source */
 enum err_code device_parse(struct json object, const char *key, struct device *out, struct err *e);
 /* Writes the resolved device: as its name when it is a table's, else as an object. */
 void device_write(struct json_out *o, const char *key, const struct device *d);
+/* Its members, into an object that is open. */
+void device_write_members(struct json_out *o, const struct device *d);
 
 #endif

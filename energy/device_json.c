@@ -6,6 +6,8 @@
 
 #include "energy/device.h"
 #include "sim/base/check.h"
+#include "sim/base/file.h"
+#include "sim/base/mem.h"
 #include "sim/base/text.h"
 
 #define MAX_DEVICES 64
@@ -68,7 +70,8 @@ static enum err_code copy_name(struct json o, const char *key, char out[DEVICE_N
     return OK;
 }
 
-static enum err_code parse_measure(struct json o, struct device_measure *m, struct err *e)
+static enum err_code parse_measure(struct json o, double tdp_w, struct device_measure *m,
+                                   struct err *e)
 {
     const bool no = false;
     int64_t minibatch = 0;
@@ -84,7 +87,7 @@ static enum err_code parse_measure(struct json o, struct device_measure *m, stru
             code = json_quantity(o, "opt_step", UNIT_TIME_S, 1e-9, MAX_STEP_S, &m->step_s,
                                  &m->opt_step_s, e);
         if (!code)
-            code = json_quantity(o, "power", UNIT_POWER_W, 0, MAX_POWER_W, NULL, &m->watts, e);
+            code = json_quantity(o, "power", UNIT_POWER_W, 0, MAX_POWER_W, &tdp_w, &m->watts, e);
     }
     m->minibatch = (int)minibatch;
     return code ? code : json_finish(o, e);
@@ -110,7 +113,7 @@ static enum err_code parse_measures(struct json o, struct device *d, struct err 
     memset(d->measure, 0, sizeof(d->measure));
     for (size_t i = 0; i < n; i++) {
         struct json row = json_at(list, i);
-        code = parse_measure(row, &d->measure[i], e);
+        code = parse_measure(row, d->tdp_w, &d->measure[i], e);
         if (code)
             return code;
         for (size_t j = 0; j < i; j++)
@@ -141,6 +144,10 @@ static enum err_code parse_sheet(struct json o, const struct device *like, struc
                              &d->tdp_w, e);
     if (code)
         return code;
+    double overhead_s = like ? like->roof.overhead_s : 0;
+    code = json_quantity(o, "overhead", UNIT_TIME_S, 0, MAX_STEP_S, &overhead_s, &d->roof.overhead_s, e);
+    if (code)
+        return code;
     double idle_w = like && !json_has(o, "tdp") ? like->idle_w : DEVICE_IDLE_SHARE * d->tdp_w;
     double efficiency = like ? like->roof.efficiency : 1.0;
     if (json_has(o, "idle"))
@@ -154,6 +161,7 @@ static enum err_code parse_sheet(struct json o, const struct device *like, struc
 static enum err_code parse_object(struct json o, struct device *d, struct err *e)
 {
     const struct device *like = NULL;
+    struct json measured_on;
     enum err_code code = OK;
     if (json_has(o, "like"))
         like = device_by_choice(o, "like", e, &code);
@@ -172,16 +180,75 @@ static enum err_code parse_object(struct json o, struct device *d, struct err *e
         code = parse_sheet(o, like, d, e);
     if (!code && json_has(o, "measured"))
         code = parse_measures(o, d, e);
+    if (!code) /* a profile says where it was measured; that is no setting */
+        code = json_object_opt(o, "measured_on", &measured_on, e);
     return code ? code : json_finish(o, e);
+}
+
+/* A profile's file: all of it is one device. */
+static enum err_code parse_file(const char *path, struct device *out, struct err *e)
+{
+    struct json_doc *doc = NULL;
+    struct device d = {0};
+    enum err_code code = json_load(&doc, path, e);
+    if (!code)
+        code = parse_object(json_root(doc), &d, e);
+    json_close(doc);
+    if (!code) {
+        d.source = "a profile of measurements";
+        *out = d;
+    }
+    return code;
+}
+
+static bool is_path(const char *text)
+{
+    size_t n = strlen(text);
+    return strchr(text, '/') || (n > 5 && strcmp(text + n - 5, ".json") == 0);
+}
+
+/* As the key's file means it; an assignment's path is left alone. */
+static char *resolve(struct json object, const char *key, const char *path)
+{
+    const char *origin = json_origin(object, key);
+    if (!origin || strcmp(origin, "--set") == 0)
+        return file_join(".", path);
+    char *folder = file_folder_of(origin), *joined = file_join(folder, path);
+    mem_free(folder);
+    return joined;
+}
+
+/* A profile that is named as a file, or one that comes with the program. *is_there: it was one of these. */
+static enum err_code parse_profile(struct json object, const char *key, bool *is_there,
+                                   struct device *out, struct err *e)
+{
+    const char *text;
+    enum err_code code = json_string(object, key, NULL, &text, e);
+    *is_there = false;
+    if (code || (!is_path(text) && device_find(text)))
+        return code;
+    char *path = is_path(text) ? resolve(object, key, text) : device_profile(text);
+    *is_there = path != NULL;
+    if (path && !file_exists(path))
+        code = json_fail(object, key, e, "no such file: %.300s", path);
+    else if (path)
+        code = parse_file(path, out, e);
+    mem_free(path);
+    return code;
 }
 
 enum err_code device_parse(struct json object, const char *key, struct device *out, struct err *e)
 {
     struct json value;
+    bool is_profile = false;
     enum err_code code = json_value(object, key, &value, e);
     if (code)
         return code;
     if (!json_is_object(value)) {
+        if (json_is_string(value))
+            code = parse_profile(object, key, &is_profile, out, e);
+        if (code || is_profile)
+            return code;
         const struct device *found = device_by_choice(object, key, e, &code);
         if (found)
             *out = *found;
@@ -218,13 +285,8 @@ static void write_measure(struct json_out *o, const struct device_measure *m)
     json_out_end(o, '}');
 }
 
-void device_write(struct json_out *o, const char *key, const struct device *d)
+void device_write_members(struct json_out *o, const struct device *d)
 {
-    if (device_find(d->name)) {
-        json_out_string(o, key, d->name);
-        return;
-    }
-    json_out_begin(o, key, '{');
     json_out_string(o, "name", d->name);
     write_unit(o, "fp32", d->roof.flop_per_s, "FLOP/s");
     write_unit(o, "memory_bandwidth", d->roof.bytes_per_s, "B/s");
@@ -232,11 +294,23 @@ void device_write(struct json_out *o, const char *key, const struct device *d)
     write_unit(o, "tdp", d->tdp_w, "W");
     write_unit(o, "idle", d->idle_w, "W");
     json_out_double(o, "efficiency", d->roof.efficiency);
+    if (d->roof.overhead_s > 0)
+        write_unit(o, "overhead", d->roof.overhead_s, "s");
     if (d->n_measures > 0) {
         json_out_begin(o, "measured", '[');
         for (int i = 0; i < d->n_measures; i++)
             write_measure(o, &d->measure[i]);
         json_out_end(o, ']');
     }
+}
+
+void device_write(struct json_out *o, const char *key, const struct device *d)
+{
+    if (device_find(d->name)) {
+        json_out_string(o, key, d->name);
+        return;
+    }
+    json_out_begin(o, key, '{');
+    device_write_members(o, d);
     json_out_end(o, '}');
 }

@@ -7,7 +7,7 @@ double roofline_step_s(const struct roofline *r, double flop, double bytes)
     CHECK(r->flop_per_s > 0 && r->bytes_per_s > 0 && r->efficiency > 0 && r->efficiency <= 1);
     CHECK(flop >= 0 && bytes >= 0);
     double compute_s = flop / r->flop_per_s, memory_s = bytes / r->bytes_per_s;
-    return (compute_s > memory_s ? compute_s : memory_s) / r->efficiency;
+    return (compute_s > memory_s ? compute_s : memory_s) / r->efficiency + r->overhead_s;
 }
 
 double roofline_ridge_flop_per_byte(const struct roofline *r)

@@ -213,9 +213,28 @@ struct backend {
     const struct backend_ops *ops;
 };
 
-/* The table: "cpu" now. NULL when there is no such name. */
+/* The table: "cpu" and "cuda" with "float32", "cuda" with "bf16". A build without CUDA has the rows too;
+ * their open says how to get it. */
+
+/* With float32. NULL when there is no such name. */
 const struct backend_ops *backend_find(const char *name);
-/* Names of all backends, for messages and help; NULL terminated. */
+/* NULL when there is no such pair. */
+const struct backend_ops *backend_with(const char *name, const char *precision);
+/* Names of all backends and of all precisions, for messages and help; NULL terminated. */
 const char *const *backend_names(void);
+const char *const *backend_precisions(void);
+
+/* A backend that opens on this machine. */
+struct backend_choice {
+    const struct backend_ops *ops;
+    char about[256];   /* what describe says */
+    char passed_over[256]; /* "auto" took another than cuda: why; else empty */
+};
+
+/* Which backend to take for name, one of the table's or "auto": cuda where it opens, else cpu. Opens and
+ * closes it to know. ERR_INPUT: no such pair. ERR_DEVICE: it does not open here; so too where auto finds none
+ * of this precision. */
+enum err_code backend_pick(struct backend_choice *out, const char *name, const char *precision,
+                           struct err *e);
 
 #endif

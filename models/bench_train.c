@@ -1,7 +1,10 @@
 #include "models/bench_train.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
+#include <sys/resource.h>
 
 #include "models/trainer.h"
 #include "sim/base/check.h"
@@ -9,155 +12,304 @@
 #include "sim/base/rng.h"
 #include "sim/base/wall.h"
 
-struct bench_cohort bench_cohort_tiny(void)
+#define FREE_SHARE 0.95 /* of the free memory a pass may take: the machine has other work, too */
+enum { PRODUCT_CPU = 1024, PRODUCT_GPU = 8192, PRODUCT_WARMUP = 2 };
+
+struct bench {
+    struct arena arena; /* owns this struct */
+    struct bench_spec spec;
+    struct bench_totals totals;
+    struct lora_layout layout;
+    struct trainer *trainer;
+    struct train_job job;
+    struct t5_marks marks;
+    double *part, at_s; /* while parts are asked for */
+};
+
+struct bench_spec bench_default(void)
 {
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return (struct bench_cohort){
-        .backend = "cpu",
-        .config = {2048, 128, 32, 256, 4, 4, 4, 32, 128, 1e-6f, 0.1f, 0, 1, 0},
-        .lora = {.rank = 8, .alpha = 32, .dropout = 0.05f, .targets = LORA_Q | LORA_V},
+    return (struct bench_spec){
+        .lora = {.rank = 16, .alpha = 32, .dropout = 0.05f, .targets = LORA_Q | LORA_V},
         .n_clients = 10,
         .local_steps = 2,
         .batch = 8,
-        .input_from = 64,
-        .input_to = 160,
-        .target_from = 16,
-        .target_to = 40,
+        .lengths = {false, 64, 160, 16, 40},
         .dropout = 0.1f,
-        .n_threads = n > 0 ? (int)n : 1,
-        .warmup = 1,
-        .repeats = 5,
+        .n_threads = 1,
         .seed = 7,
     };
 }
 
-/* n ids from 3 up, then </s>. */
-static const int32_t *random_tokens(struct arena *a, const struct bench_cohort *b, uint32_t owner,
-                                    int n)
+/* A number of kB behind a word at the beginning of a line; 0 when it is not there. */
+static double kib_of(const char *path, const char *word)
 {
-    int32_t *id = ARENA_NEW(a, int32_t, (size_t)n);
+    char line[128];
+    double kib = 0;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof(line), f))
+        if (strncmp(line, word, strlen(word)) == 0)
+            kib = strtod(line + strlen(word), NULL);
+    if (f)
+        fclose(f);
+    return kib;
+}
+
+size_t bench_free_bytes(const struct backend_ops *ops)
+{
+    struct rlimit limit;
+    if (strcmp(ops->name, "cpu") != 0)
+        return 0;
+    double bytes = 1024 * kib_of("/proc/meminfo", "MemAvailable:");
+    if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+        bytes = fmin(bytes, (double)limit.rlim_cur - 1024 * kib_of("/proc/self/status", "VmSize:"));
+    return bytes > 0 ? (size_t)(FREE_SHARE * bytes) : 0;
+}
+
+/* Linux hands out memory that it has not got and ends the program later: so this is asked before. */
+static enum err_code check_free(const struct backend_ops *ops, double needed, const char *what,
+                                struct err *e)
+{
+    double has = (double)bench_free_bytes(ops);
+    if (has <= 0 || needed <= has)
+        return OK;
+    return err_set(e, ERR_MEMORY, "%s needs %.2f GiB, %.2f GiB are free", what, needed / 0x1p30,
+                   has / 0x1p30);
+}
+
+static enum err_code open_made_up(struct t5 **out, const struct backend_ops *ops,
+                                  const struct t5_config *c, struct err *e)
+{
+    enum err_code code = check_free(ops, 4.0 * (double)t5_parameters(c), "the model", e);
+    return code ? code : t5_open_cheap(out, ops, c, e);
+}
+
+enum err_code bench_model(struct t5 **out, const char *model, const struct backend_ops *ops,
+                          bool *is_made_up, struct err *e)
+{
+    static const struct t5_config tiny = {2048, 128, 32,    256,  4, 4, 4,
+                                          32,   128, 1e-6f, 0.1f, 0, 1, 0};
+    struct t5_config c;
+    *is_made_up = true;
+    if (strcmp(model, "tiny") == 0)
+        return open_made_up(out, ops, &tiny, e);
+    for (const char *const *name = t5_config_names(); *name; name++)
+        if (strcmp(*name, model) == 0) {
+            enum err_code code = t5_config_named(&c, model, e);
+            return code ? code : open_made_up(out, ops, &c, e);
+        }
+    *is_made_up = false;
+    return t5_open(out, ops, model, e);
+}
+
+/* n ids from 3 up, then </s>. */
+static const int32_t *random_tokens(struct bench *b, const struct t5_config *c, uint32_t owner, int n)
+{
+    int32_t *id = ARENA_NEW(&b->arena, int32_t, (size_t)n);
     for (int i = 0; i < n; i++)
-        id[i] = 3 + (int32_t)rng_below(b->seed, RNG_ORDER, owner, (uint64_t)i + 1,
-                                       (uint64_t)b->config.vocab - 3);
-    id[n - 1] = b->config.eos_id;
+        id[i] = 3 + (int32_t)rng_below(b->spec.seed, RNG_ORDER, owner, (uint64_t)i + 1,
+                                       (uint64_t)c->vocab - 3);
+    id[n - 1] = c->eos_id;
     return id;
 }
 
-static int random_length(const struct bench_cohort *b, uint32_t owner, int from, int to)
+static const struct sample *random_sample(struct bench *b, const struct t5_config *c, uint32_t i)
 {
-    return from + (int)rng_below(b->seed, RNG_ORDER, owner, 0, (uint64_t)(to - from + 1));
-}
-
-static struct sample *random_samples(struct arena *a, const struct bench_cohort *b, size_t n,
-                                     size_t *n_tokens)
-{
-    struct sample *s = ARENA_NEW(a, struct sample, n);
-    for (size_t i = 0; i < n; i++) {
-        uint32_t owner = 2 * (uint32_t)i;
-        s[i].n_input = random_length(b, owner, b->input_from, b->input_to);
-        s[i].n_target = random_length(b, owner + 1, b->target_from, b->target_to);
-        s[i].input = random_tokens(a, b, owner, s[i].n_input);
-        s[i].target = random_tokens(a, b, owner + 1, s[i].n_target);
-        *n_tokens += (size_t)(s[i].n_input + s[i].n_target);
-    }
+    struct sample *s = ARENA_NEW(&b->arena, struct sample, 1);
+    lengths_draw(&b->spec.lengths, b->spec.seed, i, &s->n_input, &s->n_target);
+    s->input = random_tokens(b, c, 2 * i, s->n_input);
+    s->target = random_tokens(b, c, 2 * i + 1, s->n_target);
     return s;
 }
 
-/* Members of the job over the samples, in order. */
-static const struct train_member *make_members(struct arena *a, const struct bench_cohort *b,
-                                               const struct sample *samples)
+static void count(struct cost_lengths *l, const struct sample *s)
 {
-    size_t per_client = (size_t)(b->local_steps * b->batch);
-    struct train_member *m = ARENA_NEW(a, struct train_member, (size_t)b->n_clients);
-    int *n_per_step = ARENA_NEW(a, int, (size_t)b->local_steps);
-    for (int i = 0; i < b->local_steps; i++)
-        n_per_step[i] = b->batch;
-    for (int c = 0; c < b->n_clients; c++) {
-        const struct sample **list = ARENA_NEW(a, const struct sample *, per_client);
-        for (size_t i = 0; i < per_client; i++)
-            list[i] = &samples[(size_t)c * per_client + i];
-        m[c] = (struct train_member){(uint32_t)c, list, n_per_step};
-    }
-    return m;
+    double n = s->n_input, m = s->n_target;
+    l->input += n;
+    l->target += m;
+    l->input_2 += n * n;
+    l->target_2 += m * m;
+    l->product += m * n;
 }
 
-static int by_value(const void *a, const void *b)
+/* Members over the samples, in order; what a round costs, and the rows of its largest step. */
+static void make_members(struct bench *b, const struct t5_config *c, struct train_limits *limits)
 {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    const struct bench_spec *s = &b->spec;
+    size_t per_client = (size_t)s->local_steps * (size_t)s->batch;
+    struct train_member *m = ARENA_NEW(&b->arena, struct train_member, (size_t)s->n_clients);
+    struct cost_lengths *l = ARENA_NEW(&b->arena, struct cost_lengths, (size_t)s->local_steps);
+    struct cost_shape shape = bench_shape(c, &s->lora);
+    int *n_per_step = ARENA_NEW(&b->arena, int, (size_t)s->local_steps);
+    for (int i = 0; i < s->local_steps; i++)
+        n_per_step[i] = s->batch;
+    for (int k = 0; k < s->n_clients; k++) {
+        const struct sample **list = ARENA_NEW(&b->arena, const struct sample *, per_client);
+        for (size_t i = 0; i < per_client; i++) {
+            list[i] = random_sample(b, c, (uint32_t)((size_t)k * per_client + i));
+            count(&l[i / (size_t)s->batch], list[i]);
+        }
+        m[k] = (struct train_member){(uint32_t)k, list, n_per_step};
+    }
+    for (int i = 0; i < s->local_steps; i++) {
+        size_t n_in = (size_t)l[i].input, n_out = (size_t)l[i].target;
+        b->totals.n_in += n_in;
+        b->totals.n_out += n_out;
+        b->totals.flop += cost_packed_flop(&shape, &l[i]);
+        limits->max_input_rows = n_in > limits->max_input_rows ? n_in : limits->max_input_rows;
+        limits->max_target_rows = n_out > limits->max_target_rows ? n_out : limits->max_target_rows;
+    }
+    b->job.member = m;
 }
 
-static enum err_code time_rounds(struct trainer *t, const struct bench_cohort *b,
-                                 const struct train_job *job, struct bench_cohort_result *out,
-                                 struct err *e)
+static void part_ended(void *user, enum t5_part part)
 {
-    double s[BENCH_MAX_REPEATS];
-    CHECK(b->repeats >= 1 && b->repeats <= BENCH_MAX_REPEATS);
-    for (int i = -b->warmup; i < b->repeats; i++) {
-        double start = wall_s();
-        enum err_code code = trainer_run(t, job, e);
-        if (code)
-            return code;
-        if (i >= 0)
-            s[i] = wall_s() - start;
+    struct bench *b = user;
+    double now_s = wall_s();
+    b->part[part] += now_s - b->at_s;
+    b->at_s = now_s;
+}
+
+enum err_code bench_open(struct bench **out, const struct t5 *model, const struct bench_spec *spec,
+                         struct err *e)
+{
+    const struct t5_config *c = t5_config_of(model);
+    struct arena arena = {0};
+    struct bench *b = ARENA_NEW(&arena, struct bench, 1);
+    b->arena = arena;
+    b->spec = *spec;
+    b->job.hyper = (struct train_hyper){
+        .local_steps = spec->local_steps, .lr = 1, .dropout = spec->dropout};
+    b->marks = (struct t5_marks){.ended = part_ended, .user = b};
+    struct train_limits limits = {.max_members = spec->n_clients,
+                                  .max_batch = spec->batch,
+                                  .max_input = spec->lengths.in_to,
+                                  .max_target = spec->lengths.out_to};
+    enum err_code code = lora_check(&spec->lora, e);
+    if (!code) {
+        lora_layout_init(&b->layout, c, &spec->lora);
+        make_members(b, c, &limits);
+        size_t planned = trainer_plan(model, &spec->lora, &limits, &b->job.hyper, spec->n_threads);
+        code = planned ? check_free(t5_ops(model), (double)planned, "the pass", e)
+                       : err_set(e, ERR_MEMORY, "the pass is larger than any memory");
     }
-    qsort(s, (size_t)b->repeats, sizeof(*s), by_value);
-    out->min_s = s[0];
-    out->max_s = s[b->repeats - 1];
-    out->median_s = (s[(b->repeats - 1) / 2] + s[b->repeats / 2]) / 2;
-    out->n_bytes = trainer_bytes(t);
-    out->loss = 0;
-    for (int c = 0; c < b->n_clients; c++)
-        out->loss += job->loss[c] / b->n_clients;
+    if (!code)
+        code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
+    if (code) {
+        bench_close(b);
+        return code;
+    }
+    size_t size = b->layout.size, n = (size_t)spec->n_clients;
+    float *in = ARENA_NEW(&b->arena, float, size);
+    lora_init(&b->layout, spec->seed, in);
+    b->job.n_members = spec->n_clients;
+    b->job.seed = spec->seed;
+    b->job.adapter_in = in;
+    b->job.adapter_out = ARENA_NEW(&b->arena, float, n *size);
+    b->job.loss = ARENA_NEW(&b->arena, double, n);
+    b->totals.n_bytes = trainer_bytes(b->trainer);
+    *out = b;
     return OK;
 }
 
-static enum err_code run_on(const struct t5 *model, const struct bench_cohort *b,
-                            struct bench_cohort_result *out, struct err *e)
+void bench_close(struct bench *b)
 {
-    struct arena a = {0};
-    struct lora_layout layout;
-    struct trainer *t = NULL;
-    lora_layout_init(&layout, &b->config, &b->lora);
-    size_t n = (size_t)b->n_clients, per_step = n * (size_t)b->batch;
-    size_t n_samples = per_step * (size_t)b->local_steps;
-    out->n_tokens = 0;
-    struct sample *samples = random_samples(&a, b, n_samples, &out->n_tokens);
-    float *in = ARENA_NEW(&a, float, layout.size);
-    lora_init(&layout, b->seed, in);
-    struct train_job job = {
-        .n_members = b->n_clients,
-        .member = make_members(&a, b, samples),
-        .hyper = {.local_steps = b->local_steps, .lr = 1, .dropout = b->dropout},
-        .seed = b->seed,
-        .adapter_in = in,
-        .adapter_out = ARENA_NEW(&a, float, n *layout.size),
-        .loss = ARENA_NEW(&a, double, n)};
-    struct train_limits limits = {.max_members = b->n_clients,
-                                  .max_batch = b->batch,
-                                  .max_input = b->input_to,
-                                  .max_target = b->target_to};
-    enum err_code code = trainer_open(&t, model, &b->lora, &limits, b->n_threads, e);
-    if (!code)
-        code = time_rounds(t, b, &job, out, e);
-    trainer_close(t);
-    lora_layout_fini(&layout);
-    arena_free(&a);
+    if (!b)
+        return;
+    trainer_close(b->trainer);
+    lora_layout_fini(&b->layout);
+    struct arena arena = b->arena;
+    arena_free(&arena);
+}
+
+const struct bench_totals *bench_totals(const struct bench *b)
+{
+    return &b->totals;
+}
+
+enum err_code bench_round(struct bench *b, double *seconds, double part[N_T5_PARTS], struct err *e)
+{
+    double begun_s = wall_s();
+    if (part)
+        memset(part, 0, N_T5_PARTS * sizeof(part[0]));
+    b->part = part;
+    b->at_s = begun_s;
+    trainer_mark(b->trainer, part ? &b->marks : NULL);
+    enum err_code code = trainer_run(b->trainer, &b->job, e);
+    *seconds = wall_s() - begun_s;
     return code;
 }
 
-enum err_code bench_cohort(struct bench_cohort_result *out, const struct bench_cohort *spec,
-                           struct err *e)
+double bench_loss(const struct bench *b)
 {
-    struct t5 *model = NULL;
-    const struct backend_ops *ops = backend_find(spec->backend);
-    if (!ops)
-        return err_set(e, ERR_INPUT, "no backend \"%s\"", spec->backend);
-    enum err_code code = lora_check(&spec->lora, e);
+    double sum = 0;
+    for (int i = 0; i < b->spec.n_clients; i++)
+        sum += b->job.loss[i];
+    return sum / b->spec.n_clients;
+}
+
+struct cost_shape bench_shape(const struct t5_config *c, const struct lora_spec *lora)
+{
+    int n_targets = 0;
+    for (int i = 0; i < N_LORA_TARGETS; i++)
+        n_targets += (lora->targets >> i & 1u) != 0;
+    return (struct cost_shape){.d_model = c->d_model,
+                               .d_kv = c->d_kv,
+                               .d_ff = c->d_ff,
+                               .n_heads = c->n_heads,
+                               .n_encoder = c->n_enc,
+                               .n_decoder = c->n_dec,
+                               .vocab = c->vocab,
+                               .lora_rank = lora->rank,
+                               .lora_targets = n_targets};
+}
+
+/* Zeroed memory would be too easy: GPUs draw less power and clock higher on zeros. */
+static enum err_code fill_square(const struct backend_ops *ops, struct backend *b, int n, void *to,
+                                 struct err *e)
+{
+    size_t n_values = (size_t)n * (size_t)n;
+    void *host = NULL, *wide = NULL;
+    enum err_code code = mem_big(&host, n_values * sizeof(float), "a matrix", e);
     if (!code)
-        code = t5_open_random(&model, ops, &spec->config, spec->seed, e);
-    if (!code)
-        code = run_on(model, spec, out, e);
-    t5_close(model);
+        code = ops->alloc(b, &wide, n_values * sizeof(float), "a matrix", e);
+    for (size_t i = 0; !code && i < n_values; i++)
+        ((float *)host)[i] = (float)(rng_u64(1, RNG_ORDER, 0, i) >> 40) * 0x1p-24f - 0.5f;
+    if (!code) {
+        ops->set(b, wide, host, n_values * sizeof(float));
+        ops->narrow(b, n_values, to, wide);
+        code = ops->sync(b, e);
+    }
+    ops->free(b, wide);
+    mem_free(host);
+    return code;
+}
+
+enum err_code bench_product(const struct backend_ops *ops, int n_threads, double seconds,
+                            double *flop_per_s, struct err *e)
+{
+    int n = strcmp(ops->name, "cpu") == 0 ? PRODUCT_CPU : PRODUCT_GPU;
+    size_t n_bytes = (size_t)n * (size_t)n * ops->value_bytes;
+    struct backend *b = NULL;
+    void *m[3] = {NULL, NULL, NULL};
+    double best = 0, begun_s = 0;
+    enum err_code code = ops->open(&b, n_threads, e);
+    for (int i = 0; !code && i < 3; i++)
+        code = ops->alloc(b, &m[i], n_bytes, "a matrix", e);
+    for (int i = 0; !code && i < 2; i++)
+        code = fill_square(ops, b, n, m[i], e);
+    for (int i = 0; !code && (i <= PRODUCT_WARMUP || wall_s() - begun_s < seconds); i++) {
+        if (i == PRODUCT_WARMUP)
+            begun_s = wall_s();
+        double start_s = wall_s();
+        ops->linear(b, n, n, n, m[2], (size_t)n, m[0], (size_t)n, m[1], false);
+        code = ops->sync(b, e);
+        double rate = 2.0 * n * n * n / (wall_s() - start_s);
+        best = i >= PRODUCT_WARMUP && rate > best ? rate : best;
+    }
+    for (int i = 0; b && i < 3; i++)
+        ops->free(b, m[i]);
+    if (b)
+        ops->close(b);
+    *flop_per_s = best;
     return code;
 }

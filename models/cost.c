@@ -118,3 +118,16 @@ struct cost cost_step(const struct cost_shape *shape, const struct cost_batch *b
         .memory_bytes = BYTES * (weights + trained + c.kept),
     };
 }
+
+double cost_packed_flop(const struct cost_shape *s, const struct cost_lengths *l)
+{
+    double d = s->d_model, inner = s->n_heads * s->d_kv, square = d * inner, ff = 3 * d * s->d_ff;
+    double encoder = s->n_encoder * (4 * square + ff);
+    double decoder = s->n_decoder * (6 * square + ff) + s->vocab * d;
+    double cross = s->n_decoder * 2 * square;
+    double products = 4 * ((encoder + cross) * l->input + decoder * l->target) -
+                      2 * 3 * square * (l->input + l->target);
+    double causal = (l->target_2 + l->target) / 2;
+    return products +
+           12 * inner * (s->n_encoder * l->input_2 + s->n_decoder * (causal + l->product));
+}

@@ -47,6 +47,22 @@ struct cost {
 /* One step; is_full: all weights are trained, otherwise the adapters only. */
 struct cost cost_step(const struct cost_shape *shape, const struct cost_batch *batch, bool is_full);
 
+/* Flop of a packed step with frozen weights, for the utilisation of a machine's peak: what the model needs,
+ * whatever a kernel computes twice. With T and S input and target tokens in all, n and m those of a
+ * sequence, inner = n_heads d_kv:
+ *
+ *   4 x [ encoder's q k v o, wi, wo ] T + 4 x [ decoder's, cross-attention's q and o, the head ] S
+ *   + 4 x [ cross-attention's k and v ] T         parameters touched x tokens, forward and dx
+ *   - 2 x [ the first q k v of both stacks ]      whose input needs no gradient: 6 d_model inner (T + S)
+ *   + 12 inner ( n_encoder sum n^2 + n_decoder sum (m (m + 1) / 2 + m n) )     attention, both ways
+ *
+ * Adapters, norms, softmax and other element-wise work are not counted. */
+struct cost_lengths {
+    double input, target;              /* sums over the sequences of n, m */
+    double input_2, target_2, product; /* of n^2, m^2, m n */
+};
+double cost_packed_flop(const struct cost_shape *shape, const struct cost_lengths *l);
+
 /* Parameters of the frozen model: embedding and untied head, attention, gated feed-forward, norms,
  * two tables of relative position (32 buckets each). 76,961,152 for flan-t5-small. */
 double cost_parameters(const struct cost_shape *shape);

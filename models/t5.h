@@ -49,6 +49,10 @@ enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char
 /* From nothing: normal values with Hugging Face's standard deviations for T5, norms 1. */
 enum err_code t5_open_random(struct t5 **out, const struct backend_ops *ops,
                              const struct t5_config *c, uint64_t seed, struct err *e);
+/* Weights for timing, as large a model as it may be within seconds: values of the same standard deviations out
+ * of a short table that comes again and again, norms 1; the hash is 0. */
+enum err_code t5_open_cheap(struct t5 **out, const struct backend_ops *ops, const struct t5_config *c,
+                            struct err *e);
 /* A model of its own with the same weights and hash. */
 enum err_code t5_open_copy(struct t5 **out, const struct t5 *from, struct err *e);
 /* All weights at once, as the flat vector lies: host memory [t5_n_flat], zeros between tensors
@@ -127,12 +131,28 @@ struct backend *t5_work_backend(const struct t5_work *w);
 /* T5_FULL: gradients of all weights, t5_n_flat values of backend memory; NULL in other modes. */
 float *t5_work_dw(const struct t5_work *w);
 
+/* For benchmarks: told when a part of a step has ended, after the backend has finished what was queued for
+ * it, so that a step with marks takes longer than one without. A part may end more than once a step. */
+enum t5_part {
+    T5_PART_LOAD,     /* packing and copying the batch, clearing gradients */
+    T5_PART_FORWARD,  /* both stacks */
+    T5_PART_LOSS,     /* the head and its loss, forward and backward */
+    T5_PART_BACKWARD, /* both stacks */
+    T5_PART_UPDATE,   /* the optimizer's step */
+    N_T5_PARTS
+};
+struct t5_marks {
+    void (*ended)(void *user, enum t5_part part);
+    void *user;
+};
+
 struct t5_pass {
     const struct pack *pack; /* finished; every id below vocab (checked by whoever made the ids) */
     const float *adapters;   /* backend memory: member m's at adapters + m * stride; NULL: none */
     size_t stride;           /* values; 0: one adapter for all members */
     float dropout;           /* of the model; t5_score and t5_greedy take no dropout at all */
     uint64_t seed;           /* of the masks of this pass */
+    const struct t5_marks *marks; /* t5_step only; NULL: none */
 };
 
 /* Forward and backward. The loss of a member is the mean of -log p over its own target tokens, and
@@ -148,6 +168,9 @@ enum err_code t5_step(struct t5_work *w, const struct t5_pass *p, float *d_adapt
 enum err_code t5_step_begin(struct t5_work *w, const struct t5_pass *p, float *d_adapters,
                             struct err *e);
 enum err_code t5_step_end(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e);
+
+/* Waits for the backend and tells p->marks, if there are any, that a part has ended. */
+enum err_code t5_mark(struct t5_work *w, const struct t5_pass *p, enum t5_part part, struct err *e);
 
 /* Forward only, no dropout. Any mode. */
 enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e);

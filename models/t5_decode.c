@@ -27,6 +27,16 @@ static void loss(const struct t5_run *r, void *dx)
                       w->label, w->row_scale, w->nll, dx, dx ? t5_dw(w, w->model->head) : NULL);
 }
 
+enum err_code t5_mark(struct t5_work *w, const struct t5_pass *p, enum t5_part part, struct err *e)
+{
+    if (!p->marks)
+        return OK;
+    enum err_code code = w->ops->sync(w->b, e);
+    if (!code)
+        p->marks->ended(p->marks->user, part);
+    return code;
+}
+
 enum err_code t5_step_begin(struct t5_work *w, const struct t5_pass *p, float *d_adapters,
                             struct err *e)
 {
@@ -38,11 +48,17 @@ enum err_code t5_step_begin(struct t5_work *w, const struct t5_pass *p, float *d
         return code;
     if (w->dw)
         t5_narrow(w->model, w->b);
+    if ((code = t5_mark(w, p, T5_PART_LOAD, e)))
+        return code;
     t5_encode(&r);
     t5_decode(&r);
+    if ((code = t5_mark(w, p, T5_PART_FORWARD, e)))
+        return code;
     loss(&r, w->d_norm);
+    if ((code = t5_mark(w, p, T5_PART_LOSS, e)))
+        return code;
     t5_backward(&r);
-    return OK;
+    return t5_mark(w, p, T5_PART_BACKWARD, e);
 }
 
 enum err_code t5_step_end(struct t5_work *w, const struct t5_pass *p, double *nll, struct err *e)

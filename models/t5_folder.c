@@ -4,22 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
 
 enum { MAX_PATH_BYTES = 4096 };
-
-/* The folder of the running program; "." when the system does not say. */
-static void program_folder(char out[MAX_PATH_BYTES])
-{
-    ssize_t n = readlink("/proc/self/exe", out, MAX_PATH_BYTES - 1);
-    snprintf(out + (n > 0 ? n : 0), n > 0 ? 1 : MAX_PATH_BYTES, "%s", n > 0 ? "" : ".");
-    char *slash = strrchr(out, '/');
-    if (slash)
-        *slash = 0;
-}
 
 static bool has_model(const char *folder)
 {
@@ -32,7 +21,7 @@ static bool has_model(const char *folder)
 enum err_code t5_folder(char **out, const char *weights, struct err *e)
 {
     static const char prefix[] = "builtin:";
-    char place[3][2 * MAX_PATH_BYTES] = {"", "", ""}, program[MAX_PATH_BYTES];
+    char place[3][2 * MAX_PATH_BYTES] = {"", "", ""};
     if (strncmp(weights, prefix, sizeof(prefix) - 1) != 0) {
         *out = file_join(".", weights);
         return OK;
@@ -41,10 +30,11 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e)
     if (!*name || strchr(name, '/') || strlen(name) > 64 || strcmp(name, "..") == 0)
         return err_set(e, ERR_INPUT,
                        "expected a built-in model such as builtin:tiny, got \"%.80s\"", weights);
-    program_folder(program);
+    char *program = file_program_folder();
     if (home && *home)
         snprintf(place[0], sizeof(place[0]), "%s/models/%s", home, name);
     snprintf(place[1], sizeof(place[1]), "%s/../share/veryedge/%s", program, name);
+    mem_free(program);
     snprintf(place[2], sizeof(place[2]), "%s/%s", VERYEDGE_MODELS_DIR, name);
     for (int i = 0; i < 3; i++) {
         if (place[i][0] && has_model(place[i])) {

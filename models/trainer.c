@@ -23,6 +23,7 @@ struct trainer {
     struct backend *b;
     int max_members, start_id;
     float *vec[N_VECS];
+    const struct t5_marks *marks;
     double *nll; /* [max_seqs] of a step */
     size_t n_bytes;
 };
@@ -170,6 +171,11 @@ size_t trainer_size(const struct trainer *t)
     return t->size;
 }
 
+void trainer_mark(struct trainer *t, const struct t5_marks *marks)
+{
+    t->marks = marks;
+}
+
 size_t trainer_bytes(const struct trainer *t)
 {
     return t->n_bytes;
@@ -309,12 +315,17 @@ static enum err_code run_abreast(struct trainer *t, const struct train_job *job,
     float *x = t->vec[VEC_X], *g = t->vec[VEC_G];
     struct arena scratch = {0};
     size_t *first = ARENA_NEW(&scratch, size_t, (size_t)job->n_members);
-    struct t5_pass pass = {.adapters = t->own ? NULL : x, .stride = n, .dropout = h->dropout};
+    struct t5_pass pass = {.adapters = t->own ? NULL : x,
+                           .stride = n,
+                           .dropout = h->dropout,
+                           .marks = t->marks};
     enum err_code code = begin(t, job, e);
     if (!code && h->prox_mu > 0)
         t->ops->copy(t->b, t->vec[VEC_START], x, (size_t)job->n_members * n * sizeof(float));
     if (!code)
         code = pack_step(t, job, 0, first, e);
+    if (!code)
+        code = t5_mark(t->work, &pass, T5_PART_LOAD, e);
     for (int step = 0; !code && is_anyone_at_work(job, step); step++) {
         pass.pack = t->pack[step % 2];
         pass.seed = rng_u64(job->seed, RNG_TRAIN_STEP, 0, (uint64_t)step);
@@ -323,8 +334,11 @@ static enum err_code run_abreast(struct trainer *t, const struct train_job *job,
         if (code)
             break;
         update(t, job, step);
-        if (is_anyone_at_work(job, step + 1))
+        code = t5_mark(t->work, &pass, T5_PART_UPDATE, e);
+        if (!code && is_anyone_at_work(job, step + 1))
             code = pack_step(t, job, step + 1, first, e);
+        if (!code)
+            code = t5_mark(t->work, &pass, T5_PART_LOAD, e);
         if (!code)
             code = t5_step_end(t->work, &pass, t->nll, e);
         if (!code)

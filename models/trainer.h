@@ -80,6 +80,10 @@ void trainer_close(struct trainer *t);         /* NULL is fine */
 size_t trainer_bytes(const struct trainer *t); /* memory planned for one pass */
 size_t trainer_size(const struct trainer *t);  /* values of one adapter */
 
+/* Who is told about the parts of every step from now on, see models/t5.h; NULL: nobody. marks outlives its
+ * use. */
+void trainer_mark(struct trainer *t, const struct t5_marks *marks);
+
 /* Runs the job. One job at a time per trainer; call it from any thread. */
 enum err_code trainer_run(struct trainer *t, const struct train_job *job, struct err *e);
 

@@ -71,6 +71,8 @@ static void print_summary(const struct view *v)
     bool is_none = s->model.train == SCENARIO_NONE;
     printf("trained  %s%s\n", is_none ? "nothing: network, times and energy only" : s->model.weights,
            s->model.train == SCENARIO_FULL ? ", every weight" : "");
+    if (!is_none)
+        printf("         by backend %s, %s\n", s->compute.backend, s->compute.precision);
     printf("charged  %s: %.0f bytes down (%s), %.0f bytes up (%s) per client and round\n",
            v->costs.model, down, quantity(a, down, UNIT_SIZE_BYTES), up,
            quantity(b, up, UNIT_SIZE_BYTES));

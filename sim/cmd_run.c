@@ -9,11 +9,12 @@
 #include "sim/run.h"
 #include "sim/spawn.h"
 
-enum { MAX_WORKERS = 1024 };
+enum { MAX_WORKERS = 1024, MAX_SHORT = 3 };
 
 struct args {
     const char *scenario;
     struct cli_list sets;
+    const char *backend, *precision;
     int64_t workers, seed, parent;
     bool is_quiet;
 };
@@ -25,6 +26,9 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_INT("workers", "N", "threads that train (default: one per core)", 1, MAX_WORKERS,
                 &a->workers),
         CLI_INT("seed", "N", "the same as --set seed=N", 0, SCENARIO_MAX_SEED, &a->seed),
+        CLI_TEXT("backend", "NAME", "auto, cpu or cuda: the same as --set compute.backend=NAME", &a->backend),
+        CLI_TEXT("precision", "NAME", "float32 or bf16: the same as --set compute.precision=NAME",
+                 &a->precision),
         CLI_FLAG("quiet", "print nothing but errors", &a->is_quiet),
         CLI_INT("parent", "PID", "end at once when this process ends (compare and sweep say so)", 1, INT32_MAX,
                 &a->parent),
@@ -42,6 +46,15 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
             "  veryedge run scenarios/quickstart.json --set network.up=5Mbps --set output.dir=runs/slow\n"};
     size_t n_args = 0;
     return cli_parse(&cli, argc, argv, &a->scenario, &n_args, is_help, e);
+}
+
+/* An option that is short for an assignment. */
+static void add_word(struct cli_list *sets, char text[64], const char *key, const char *word)
+{
+    if (!word)
+        return;
+    snprintf(text, 64, "%s=%.40s", key, word);
+    sets->value[sets->n++] = text;
 }
 
 static void print_energy(const char *what, double kwh)
@@ -88,13 +101,15 @@ enum err_code cmd_run(int argc, char **argv, struct err *e)
     enum err_code code = parse(argc, argv, &a, &is_help, e);
     if (code || is_help)
         return code;
-    char seed[64];
+    if (a.sets.n > CLI_MAX_LIST - MAX_SHORT)
+        return err_set(e, ERR_INPUT, "more than %d --set options", CLI_MAX_LIST - MAX_SHORT);
+    char seed[64], backend[64], precision[64];
     if (a.seed >= 0) {
-        if (a.sets.n == CLI_MAX_LIST)
-            return err_set(e, ERR_INPUT, "more than %d --set options", CLI_MAX_LIST - 1);
         snprintf(seed, sizeof(seed), "seed=%" PRId64, a.seed);
         a.sets.value[a.sets.n++] = seed;
     }
+    add_word(&a.sets, backend, "compute.backend", a.backend);
+    add_word(&a.sets, precision, "compute.precision", a.precision);
     if (a.parent && (code = spawn_end_with(a.parent, e)))
         return code;
     struct scenario *s = NULL;

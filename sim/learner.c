@@ -207,9 +207,7 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
     struct learner *l = memory;
     l->spec = *spec;
     l->pool = pool;
-    const struct backend_ops *ops = backend_find(spec->backend);
-    CHECK(ops); /* the scenario has checked the name */
-    if ((code = t5_open(&l->model, ops, spec->weights, e)))
+    if ((code = t5_open(&l->model, spec->backend, spec->weights, e)))
         goto done;
     if (!spec->is_full)
         lora_layout_init(&l->layout, t5_config_of(l->model), &spec->lora);

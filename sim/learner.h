@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "models/backend.h"
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "models/lora.h"
@@ -26,7 +27,7 @@ enum { LEARNER_MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of
 
 struct learner_spec {
     const char *weights;     /* folder or builtin:tiny */
-    const char *backend;     /* "cpu" */
+    const struct backend_ops *backend;
     bool is_full;            /* every weight is trained; lora and adapter are not looked at */
     struct lora_spec lora;
     const char *adapter;     /* PEFT folder to start from, of this lora's shape; NULL: initial values */

@@ -104,6 +104,8 @@ static const struct column SUMMARIES[] = {
     SUMMARY(name, COLUMN_TEXT, "", "the scenario's name"),
     SUMMARY(outcome, COLUMN_TEXT, "", "complete, interrupted, or diverged: a training loss was no finite number"),
     SUMMARY(trained, COLUMN_TEXT, "", "the model that was really trained, or none"),
+    SUMMARY(backend, COLUMN_TEXT, "", "the compute backend that trained: cpu or cuda, or none"),
+    SUMMARY(precision, COLUMN_TEXT, "", "of its products: float32, or bf16 with float32 sums"),
     SUMMARY(costs_of, COLUMN_TEXT, "", "the architecture whose payload and step times were charged"),
     SUMMARY(accounting, COLUMN_TEXT, "", "how T_comp, T_comm and joules were counted"),
     SUMMARY(per_bit, COLUMN_TEXT, "", "the set of joules per bit"),

@@ -60,7 +60,7 @@ struct sample_record {
 
 /* Totals of a run; NaN where there is none. First: before round 1. */
 struct summary_record {
-    const char *name, *trained, *costs_of, *accounting, *per_bit, *outcome;
+    const char *name, *trained, *backend, *precision, *costs_of, *accounting, *per_bit, *outcome;
     int64_t rounds, clients, clients_per_round, payload_down_bytes, payload_up_bytes;
     double virtual_s, mean_duration_s, mean_t_comp_s, mean_t_comm_s, mean_granularity;
     int64_t selected, arrived, rounds_without_result, bytes_down, bytes_up;

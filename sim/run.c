@@ -40,6 +40,7 @@ struct run {
     struct progress progress;
     struct server *server;
     struct run_performance perf;
+    struct backend_choice choice; /* what trains; zero when nothing is trained */
 };
 
 int run_cores(void)
@@ -57,6 +58,29 @@ static bool is_labelled(const struct run *r)
 
 /* --- opening --- */
 
+enum err_code run_settle(struct scenario *s, struct backend_choice *out, struct err *e)
+{
+    if (s->model.train == SCENARIO_NONE)
+        return OK;
+    enum err_code code = backend_pick(out, s->compute.backend, s->compute.precision, e);
+    if (code)
+        return err_in(e, code, "%s: compute", s->path);
+    s->compute.backend = out->ops->name;
+    return OK;
+}
+
+static void say_backend(const struct run *r)
+{
+    const struct backend_choice *c = &r->choice;
+    if (c->passed_over[0])
+        log_note(r->log, "no GPU is used: %s", c->passed_over);
+    char threads[32] = "";
+    if (strcmp(c->ops->name, "cpu") == 0) /* a GPU has no use for them */
+        snprintf(threads, sizeof(threads), ", %d worker%s", r->perf.n_workers,
+                 r->perf.n_workers == 1 ? "" : "s");
+    log_note(r->log, "backend %s, %s%s: %s", c->ops->name, c->ops->precision, threads, c->about);
+}
+
 static enum err_code open_learner(struct run *r, struct err *e)
 {
     const struct scenario *s = r->s;
@@ -64,7 +88,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
     if (code || s->model.train == SCENARIO_NONE)
         return code;
     struct learner_spec spec = {.weights = s->model.weights,
-                                .backend = "cpu",
+                                .backend = backend_with(s->compute.backend, s->compute.precision),
                                 .is_full = s->model.train == SCENARIO_FULL,
                                 .lora = s->model.lora,
                                 .adapter = s->model.adapter,
@@ -87,9 +111,10 @@ static enum err_code open_learner(struct run *r, struct err *e)
     code = learner_open(&r->learner, &spec, r->pool, e);
     if (code)
         return code;
+    say_backend(r);
     char said[512];
     learner_describe(r->learner, said, sizeof(said));
-    log_note(r->log, "%s; %d worker%s", said, r->perf.n_workers, r->perf.n_workers == 1 ? "" : "s");
+    log_note(r->log, "%s", said);
     if (s->model.costs_of && strcmp(s->model.costs_of, s->model.weights) != 0)
         log_note(r->log, "%s is trained; payload, step times and device energy are those of %s",
                  s->model.weights, s->model.costs_of);
@@ -234,6 +259,7 @@ static enum err_code write_performance(struct run *r, struct err *e)
     json_out_double(&o, "tokens_per_s", p->train_s > 0 ? p->tokens / p->train_s : 0);
     json_out_double(&o, "peak_bytes", p->peak_bytes);
     json_out_int(&o, "workers", p->n_workers);
+    json_out_string(&o, "trained_on", r->choice.ops ? r->choice.about : "none");
     json_out_end(&o, '}');
     return write_json(r, "performance.json", &o, e);
 }
@@ -274,14 +300,16 @@ static void measure(struct run *r, double opened_s)
     r->perf.tokens = learner_tokens(r->learner);
 }
 
-enum err_code run_scenario(const struct scenario *s, const struct run_options *o, struct log *log,
+enum err_code run_scenario(struct scenario *s, const struct run_options *o, struct log *log,
                            struct summary_record *summary, struct run_performance *performance,
                            struct err *e)
 {
     struct run r = {.s = s, .o = o, .log = log};
     r.perf.n_workers = o->n_workers > 0 ? o->n_workers : run_cores();
     double begun_s = wall_s();
-    enum err_code code = open_all(&r, e);
+    enum err_code code = run_settle(s, &r.choice, e);
+    if (!code)
+        code = open_all(&r, e);
     if (code)
         goto done;
     double opened_s = wall_s();

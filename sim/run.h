@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "models/backend.h"
 #include "sim/base/err.h"
 #include "sim/base/log.h"
 #include "sim/record.h"
@@ -22,10 +23,14 @@ struct run_performance {
     int n_workers;
 };
 
-/* Runs the scenario. summary (may be NULL) is filled whenever rounds were completed, so also with
+/* Finds the backend that trains the scenario on this machine and writes its name into s->compute.backend, where
+ * "auto" may stand. out is left alone when nothing is trained. ERR_DEVICE: there is none. */
+enum err_code run_settle(struct scenario *s, struct backend_choice *out, struct err *e);
+
+/* Settles and runs the scenario. summary (may be NULL) is filled whenever rounds were completed, so also with
  * ERR_INTERRUPTED; its texts live as long as the scenario. The output folder is left as it was on every other
  * error. One run per process, as SimGrid has one engine. */
-enum err_code run_scenario(const struct scenario *s, const struct run_options *o, struct log *log,
+enum err_code run_scenario(struct scenario *s, const struct run_options *o, struct log *log,
                            struct summary_record *summary, struct run_performance *performance,
                            struct err *e);
 

@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/backend.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/overlay.h"
 #include "sim/scenario_parts.h"
 
 #define DEFAULT_SEED 1
+enum { MAX_BACKENDS = 8 };
 #define BYTES_PER_VALUE 4.0 /* float32 */
 
 bool scenario_is_name(const char *text)
@@ -75,6 +77,29 @@ enum err_code scenario_parse_network(struct json root, struct scenario *s, struc
     return code ? code : topology_parse_root(network, &s->network, e);
 }
 
+/* What really trains the clients; of each backend only the pairs that exist. */
+static enum err_code parse_backend(struct json o, struct scenario_compute *c, struct err *e)
+{
+    const char *names[MAX_BACKENDS + 1] = {"auto"};
+    const size_t first = 0;
+    size_t n = 1, n_precisions = 0, which = 0, precision = 0;
+    for (const char *const *name = backend_names(); *name && n <= MAX_BACKENDS; name++)
+        names[n++] = *name;
+    while (backend_precisions()[n_precisions])
+        n_precisions++;
+    enum err_code code = json_choice(o, "backend", names, n, &first, &which, e);
+    if (!code)
+        code = json_choice(o, "precision", backend_precisions(), n_precisions, &first, &precision, e);
+    if (code)
+        return code;
+    c->backend = names[which];
+    c->precision = backend_precisions()[precision];
+    if (which > 0 && !backend_with(c->backend, c->precision))
+        return json_fail(o, "precision", e, "expected float32 with backend %s, got %s", c->backend,
+                         c->precision);
+    return OK;
+}
+
 enum err_code scenario_parse_compute(struct json root, struct scenario *s, struct err *e)
 {
     static const char *const readings[] = {"printed", "without-double-count"};
@@ -98,7 +123,9 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
         if (code)
             return json_fail(o, "time", e, "\"profile\" or a time: %s", why.text);
     }
-    code = json_choice(o, "profile_reading", readings, 2, &first_reading, &reading, e);
+    code = parse_backend(o, c, e);
+    if (!code)
+        code = json_choice(o, "profile_reading", readings, 2, &first_reading, &reading, e);
     if (!code)
         code = json_int(o, "chunk", 0, SCENARIO_MAX_CLIENTS, &no_chunk, &chunk, e);
     c->reading = reading == 0 ? DEVICE_PRINTED : DEVICE_OPT_STEP;

@@ -114,6 +114,8 @@ struct scenario_federation {
 };
 
 struct scenario_compute {
+    const char *backend;   /* that trains: "auto", or a name of models/backend.h */
+    const char *precision; /* one that the backend has: "float32", "bf16" */
     bool is_profile; /* "profile": seconds come from each client's device */
     double fixed_s;  /* otherwise: every client's fine-tuning seconds in a round, >= 0 */
     enum device_reading reading;

@@ -152,6 +152,8 @@ static void write_rest(const struct scenario *s, struct json_out *o)
     const struct scenario_compute *c = &s->compute;
     const struct scenario_evaluate *v = &s->evaluate;
     json_out_begin(o, "compute", '{');
+    json_out_string(o, "backend", c->backend);
+    json_out_string(o, "precision", c->precision);
     if (c->is_profile)
         json_out_string(o, "time", "profile");
     else

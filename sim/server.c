@@ -366,6 +366,8 @@ static void begin_summary(struct summary_record *t, const struct server_parts *p
     *t = (struct summary_record){
         .name = sc->name,
         .trained = p->learner ? sc->model.weights : "none",
+        .backend = p->learner ? sc->compute.backend : "none",
+        .precision = p->learner ? sc->compute.precision : "none",
         .costs_of = p->costs->model,
         .accounting = sc->energy.accounting->name,
         .per_bit = sc->energy.charged.name,

@@ -99,12 +99,35 @@ static const char *folder_of(struct variants *vs, const char *label)
     return arena_printf(&vs->arena, "%s/variants/%s.%.8s", vs->folder, name, hex);
 }
 
+/* What trains it here: a GPU is looked for once, not once per variant. */
+static enum err_code settle_backend(struct variants *vs, struct variant *v, struct scenario *s,
+                                    struct err *e)
+{
+    struct backend_choice choice;
+    v->asked_backend = arena_strdup(&vs->arena, s->compute.backend);
+    v->precision = arena_strdup(&vs->arena, s->compute.precision);
+    for (const struct variant *w = vs->variant; w < v; w++)
+        if (w->backend && w->is_training && s->model.train != SCENARIO_NONE &&
+            strcmp(w->asked_backend, v->asked_backend) == 0 &&
+            strcmp(w->precision, v->precision) == 0) {
+            v->backend = s->compute.backend = w->backend;
+            return OK;
+        }
+    enum err_code code = run_settle(s, &choice, e);
+    v->backend = code ? NULL : arena_strdup(&vs->arena, s->compute.backend);
+    return code;
+}
+
 static void read_scenario(struct variants *vs, struct variant *v)
 {
     struct scenario *s = NULL;
     struct err e = {0};
     struct json_out o;
-    if (scenario_load(&s, v->scenario, v->n_sets, v->sets, &e)) {
+    enum err_code code = scenario_load(&s, v->scenario, v->n_sets, v->sets, &e);
+    if (!code)
+        code = settle_backend(vs, v, s, &e);
+    if (code) {
+        scenario_close(s);
         v->state = VARIANT_FAILED;
         v->message = arena_strdup(&vs->arena, e.text);
         return;
@@ -219,6 +242,7 @@ static const char *const *command_of(struct variants *vs, const struct variant *
     argv[n++] = arena_printf(a, "--parent=%ld", (long)getpid());
     if (n_workers > 0)
         argv[n++] = arena_printf(a, "--workers=%d", n_workers);
+    argv[n++] = arena_printf(a, "--backend=%s", v->backend);
     for (size_t i = 0; i < v->n_sets; i++)
         argv[n++] = arena_printf(a, "--set=%s", v->sets[i]);
     struct json_out o; /* as JSON: a folder may be called "5" */

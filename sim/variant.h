@@ -34,6 +34,7 @@ struct variant {
     const char *folder;      /* FOLDER/variants/NAME, made from the label; unique */
     bool is_training;
     uint64_t seed;
+    const char *asked_backend, *precision, *backend; /* compute.backend as stated and as it is here */
     const char *resolved; /* what the run's scenario.json will hold; NULL when it cannot be read */
     enum variant_state state;
     bool was_kept;                 /* done before variants_run began */

@@ -20,7 +20,7 @@ trap 'rm -rf "$work"' EXIT
 i=0
 while [ "$i" -lt "$pairs" ]; do
   i=$((i + 1))
-  "$program" bench train --repeats 5 --json >>"$work/ours"
+  "$program" bench train --backend cpu --repeats 5 --json - >>"$work/ours"
   for processes in 1 "$cores"; do
     "$python" "$peer" tiny --repeats 3 --warmup 1 --wait 0 --max-other 100 \
       --processes "$processes" --threads $((cores / processes)) 2>/dev/null >>"$work/peer$processes"

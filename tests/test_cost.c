@@ -104,6 +104,17 @@ static void memory_tells_most_of_the_studys_runs_apart(void)
     CHECK_TRUE(cost_step(&base, &b64, false).memory_bytes > 64e9);
 }
 
+/* Sequences of one length: the same as the step's, which counts masked places too. */
+static void packed_flop_of_equal_lengths_are_those_of_the_step(void)
+{
+    struct cost_shape s = shape_of("flan-t5-base");
+    s.lora_rank = 0;
+    struct cost_batch b = {.sequences = 6, .input_tokens = 50, .target_tokens = 20};
+    struct cost_lengths l = {6 * 50, 6 * 20, 6 * 2500, 6 * 400, 6 * 1000};
+    double masked = 12 * s.n_heads * s.d_kv * s.n_decoder * 6 * (20 * 19 / 2);
+    CHECK_REL(cost_packed_flop(&s, &l), cost_step(&s, &b, false).flop - masked, 1e-12);
+}
+
 int main(void)
 {
     CASE(parameters_are_those_of_the_published_models);
@@ -114,5 +125,6 @@ int main(void)
     CASE(cost_grows_in_proportion_to_the_mini_batch);
     CASE(flop_are_near_two_per_weight_and_token);
     CASE(memory_tells_most_of_the_studys_runs_apart);
+    CASE(packed_flop_of_equal_lengths_are_those_of_the_step);
     return test_end();
 }

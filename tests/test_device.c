@@ -2,6 +2,7 @@
 
 #include "energy/device.h"
 #include "sim/base/csv.h"
+#include "sim/base/file.h"
 #include "tests/test.h"
 
 static struct device_step step_of(const char *device, const char *model, int minibatch)
@@ -223,6 +224,68 @@ static void what_is_written_reads_back_the_same(void)
     }
 }
 
+#define PROFILE                                                                                    \
+    "{\"name\": \"lab\", \"fp32\": \"1TFLOP/s\", \"memory_bandwidth\": \"10GB/s\", \"memory\": \"8GB\", " \
+    "\"tdp\": \"50W\", \"overhead\": \"2ms\", \"measured\": [{\"model\": \"m\", \"minibatch\": 8, \"step\": "   \
+    "\"2s\"}], \"measured_on\": {\"date\": \"2026-11-26\"}}"
+
+static void write_text(const char *path, const char *text)
+{
+    struct err e = {0};
+    if (file_replace(path, text, strlen(text), &e))
+        TEST_FAIL("%s", e.text);
+}
+
+static void a_profile_is_found_as_a_file_and_by_name(void)
+{
+    struct device d;
+    struct err e;
+    const char *home = "test_device.home";
+    CHECK_INT(file_make_folder("test_device.home/profiles", &e), OK);
+    write_text("test_device.home/profiles/lab-board.json", PROFILE);
+    setenv("VERYEDGE_HOME", home, 1);
+    CHECK_INT(parse("{\"device\": \"test_device.home/profiles/lab-board.json\"}", &d, &e), OK);
+    CHECK_STR(d.name, "lab");
+    CHECK_INT(parse("{\"device\": \"lab-board\"}", &d, &e), OK);
+    CHECK_STR(d.name, "lab");
+    struct device_work w = {"m", 8, 1e12, 0, 0, DEVICE_PRINTED};
+    CHECK_NEAR(device_step(&d, &w).seconds, 2, 0);
+    CHECK_NEAR(device_step(&d, &w).watts, 50, 0); /* no power in the row: tdp */
+    w.model = "another";
+    CHECK_NEAR(device_step(&d, &w).seconds, 1.002, 1e-12); /* the roofline and its overhead */
+    unsetenv("VERYEDGE_HOME");
+    CHECK_INT(parse("{\"device\": \"lab-board\"}", &d, &e), ERR_INPUT);
+    CHECK_HAS(e.text, "expected one of");
+    CHECK_INT(parse("{\"device\": \"none.json\"}", &d, &e), ERR_INPUT);
+    CHECK_HAS(e.text, "device: no such file");
+    write_text("test_device.home/bad.json", "{\"name\": \"lab\"}");
+    CHECK_INT(parse("{\"device\": \"test_device.home/bad.json\"}", &d, &e), ERR_INPUT);
+    CHECK_HAS(e.text, "bad.json: fp32");
+    file_remove_tree(home, NULL);
+}
+
+static void a_fit_finds_the_roofline_that_made_the_steps(void)
+{
+    const struct roofline want = {2e12, 50e9, 1, 4e-3};
+    struct roofline_point p[8];
+    struct roofline_fit fit;
+    for (int i = 0; i < 8; i++) { /* the first are bound by memory, the last by arithmetic */
+        p[i].flop = 1e9 * pow(2, i);
+        p[i].bytes = 1e9 + 5e6 * pow(2, i);
+        p[i].seconds = roofline_step_s(&want, p[i].flop, p[i].bytes);
+    }
+    roofline_fit(8, p, &fit);
+    CHECK_TRUE(fit.worst_error < 0.01 && fit.mean_error <= fit.worst_error);
+    CHECK_REL(fit.roof.flop_per_s, want.flop_per_s, 0.05);
+    for (int i = 0; i < 8; i++)
+        CHECK_REL(roofline_step_s(&fit.roof, p[i].flop, p[i].bytes), p[i].seconds, 0.01);
+    p[0].seconds *= 2;
+    roofline_fit(8, p, &fit);
+    CHECK_TRUE(fit.worst_error > 0.1);
+    roofline_fit(1, p, &fit);
+    CHECK_REL(roofline_step_s(&fit.roof, p[0].flop, p[0].bytes), p[0].seconds, 1e-3);
+}
+
 int main(void)
 {
     CASE(measured_steps_are_the_printed_totals);
@@ -237,5 +300,7 @@ int main(void)
     CASE(a_device_may_be_like_another);
     CASE(mistakes_in_a_device_are_named);
     CASE(what_is_written_reads_back_the_same);
+    CASE(a_profile_is_found_as_a_file_and_by_name);
+    CASE(a_fit_finds_the_roofline_that_made_the_steps);
     return test_end();
 }

@@ -1,6 +1,7 @@
 /* The whole model against Hugging Face transformers + PEFT: loss, logits, encoder output, every
- * gradient, ten SGD steps, greedy and beam tokens. Folders as arguments, or those of
- * tests/vectors/t5 and the shared small-shape. How the vectors were made and what they hold:
+ * gradient, ten SGD steps, greedy and beam tokens.
+ *   test_t5_reference [--backend cuda] [FOLDER...]     default: cpu, tests/vectors/t5 and the shared small-shape.
+ * How the vectors were made and what they hold:
  * tests/vectors/t5/README.md.
  */
 #include "tests/test.h"
@@ -16,6 +17,7 @@ enum { MAX_SEQS = 64, N_SGD = 10, SWAY_FACTOR = 10 };
 struct reference {
     struct arena arena;
     const char *folder;
+    const struct backend_ops *ops;
     struct json_doc *doc;
     struct weights *ref;
     struct t5 *model;
@@ -134,7 +136,7 @@ static void open_formula(struct reference *r, const char *config)
     struct json list;
     struct lora_spec s = {.rank = (int)number(r, "r"), .alpha = (float)number(r, "alpha")};
     must(t5_config_load(&c, config, &e), &e);
-    must(t5_open_formula(&r->model, backend_find("cpu"), &c, &e), &e);
+    must(t5_open_formula(&r->model, r->ops, &c, &e), &e);
     must(json_array(json_root(r->doc), "targets", &list, &e), &e);
     for (size_t i = 0; i < json_count(list); i++) {
         size_t which;
@@ -156,12 +158,12 @@ static void open_formula(struct reference *r, const char *config)
     }
 }
 
-static void open_reference(struct reference *r, const char *folder)
+static void open_reference(struct reference *r, const struct backend_ops *ops, const char *folder)
 {
     struct err e;
     static const bool no = false;
     struct lora_spec s;
-    *r = (struct reference){.folder = folder};
+    *r = (struct reference){.folder = folder, .ops = ops};
     struct arena *a = &r->arena;
     must(json_load(&r->doc, arena_printf(a, "%s/ref.json", folder), &e), &e);
     must(weights_open(&r->ref, arena_printf(a, "%s/ref.safetensors", folder), &e), &e);
@@ -170,7 +172,7 @@ static void open_reference(struct reference *r, const char *folder)
         open_formula(r, arena_printf(a, "%s/model/config.json", folder));
     } else {
         const char *adapter = arena_printf(a, "%s/adapter", folder);
-        must(t5_open(&r->model, backend_find("cpu"), arena_printf(a, "%s/model", folder), &e), &e);
+        must(t5_open(&r->model, r->ops, arena_printf(a, "%s/model", folder), &e), &e);
         must(peft_load_spec(adapter, &s, &e), &e);
         s.dropout = 0; /* the vectors were made without */
         lora_layout_init(&r->lora, t5_config_of(r->model), &s);
@@ -451,11 +453,11 @@ static int check_tokens(struct reference *r, const char *key, int n_beams, struc
     return n_bad;
 }
 
-static bool check_folder(const char *folder)
+static bool check_folder(const struct backend_ops *ops, const char *folder)
 {
     struct reference r;
     struct result got, twin;
-    open_reference(&r, folder);
+    open_reference(&r, ops, folder);
     float *nearby = ARENA_NEW(&r.arena, float, r.lora.size);
     for (size_t i = 0; i < r.lora.size; i++)
         nearby[i] = r.adapter[i] * (i % 2 ? 1 + 1e-6f : 1 - 1e-6f);
@@ -480,16 +482,27 @@ static bool check_folder(const char *folder)
 
 int main(int argc, char **argv)
 {
+    const char *backend = "cpu";
     int n_bad = 0;
+    if (argc > 2 && strcmp(argv[1], "--backend") == 0) {
+        backend = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
+    const struct backend_ops *ops = backend_find(backend);
+    if (!ops) {
+        printf("FAIL no backend %s\n", backend);
+        return 1;
+    }
     if (argc > 1) {
         for (int i = 1; i < argc; i++)
-            n_bad += !check_folder(argv[i]);
+            n_bad += !check_folder(ops, argv[i]);
         return n_bad > 0;
     }
-    n_bad += !check_folder(TEST_VECTORS "/t5/tiny");
-    n_bad += !check_folder(TEST_VECTORS "/t5/skew");
+    n_bad += !check_folder(ops, TEST_VECTORS "/t5/tiny");
+    n_bad += !check_folder(ops, TEST_VECTORS "/t5/skew");
     if (file_exists(TEST_SHARED "/reference/small-shape/ref.json"))
-        n_bad += !check_folder(TEST_SHARED "/reference/small-shape");
+        n_bad += !check_folder(ops, TEST_SHARED "/reference/small-shape");
     else
         printf("skip small-shape: %s is not here\n", TEST_SHARED "/reference/small-shape");
     return n_bad > 0;

@@ -322,6 +322,16 @@ char *file_join(const char *folder, const char *path)
     return s;
 }
 
+char *file_program_folder(void)
+{
+    char path[MAX_PATH];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+    if (n <= 0)
+        return heap_copy(".");
+    path[n] = 0;
+    return file_folder_of(path);
+}
+
 char *file_absolute(const char *path)
 {
     char folder[MAX_PATH];

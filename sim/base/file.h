@@ -47,6 +47,8 @@ enum err_code file_remove_tree(const char *path, struct err *e);
 char *file_folder_of(const char *path);
 /* path as seen from folder: path itself when it is absolute. Caller frees with mem_free. */
 char *file_join(const char *folder, const char *path);
+/* The folder of the running program; "." when the system does not say. Caller frees with mem_free. */
+char *file_program_folder(void);
 /* path from the root, as seen from the current folder; links stay. Caller frees with mem_free. */
 char *file_absolute(const char *path);
 

@@ -1,0 +1,205 @@
+/* veryedge bench train: a cohort's training. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim/base/text.h"
+#include "sim/bench.h"
+#include "sim/cli.h"
+#include "sim/run.h"
+
+enum { WARMUP = 2 };
+#define WATTS_S 3.0 /* rounds go on so long where watts are measured */
+
+struct args {
+    const char *backend, *precision, *model, *lengths, *peak, *json;
+    int64_t repeats, workers, clients, batch, steps, rank;
+    bool has_parts;
+};
+
+static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help, struct err *e)
+{
+    const struct cli_option options[] = {
+        CLI_TEXT("backend", "NAME", "auto, cpu or cuda (default: auto)", &a->backend),
+        CLI_TEXT("precision", "NAME", "float32 or bf16 (default: float32)", &a->precision),
+        CLI_TEXT("model", "MODEL",
+                 "tiny, flan-t5-small|base|large|xl with made-up weights, or a folder (default: tiny)",
+                 &a->model),
+        CLI_INT("clients", "N", "clients of the cohort (default: 10)", 1, 4096, &a->clients),
+        CLI_INT("batch", "N", "samples of a mini-batch (default: 8)", 1, 4096, &a->batch),
+        CLI_INT("steps", "N", "local steps of a round (default: 2)", 1, 1000, &a->steps),
+        CLI_INT("rank", "N", "of the adapters (default: 16; tiny 8)", 1, LORA_MAX_RANK, &a->rank),
+        CLI_TEXT("lengths", "L",
+                 "samsum, fixed:512,95 or uniform:FROM-TO,FROM-TO (default: uniform:64-160,16-40)",
+                 &a->lengths),
+        CLI_INT("repeats", "N", "timed rounds (default: 5)", 1, BENCH_MAX_REPEATS, &a->repeats),
+        CLI_INT("workers", "N", "threads, on the CPU (default: one per core)", 1, 1024, &a->workers),
+        CLI_TEXT("peak", "RATE", "989TFLOP/s: what utilisation is relative to", &a->peak),
+        CLI_FLAG("parts", "a step's parts too", &a->has_parts),
+        CLI_TEXT("json", "FILE", "write the figures; - prints them alone", &a->json),
+        CLI_END,
+    };
+    const struct cli cli = {
+        .command = "bench train",
+        .arguments = "",
+        .what = "times a cohort's local steps on made-up tokens",
+        .option = options,
+        .examples = "  veryedge bench train --workers 2\n"
+                    "  veryedge bench train --backend cuda --precision bf16 --model flan-t5-small "
+                    "--lengths samsum --parts\n"};
+    size_t n_args = 0;
+    return cli_parse(&cli, argc, argv, NULL, &n_args, is_help, e);
+}
+
+/* What is reported, from what was timed. */
+struct figures {
+    double step_s, tokens_per_s, flop_per_s, utilisation;
+    double j_per_token, tokens_per_s_w; /* NaN without watts */
+};
+
+static struct figures figures_of(const struct bench_totals *t, const struct bench_result *r, int steps,
+                                 const struct bench_machine *m)
+{
+    double n = (double)(t->n_in + t->n_out), rate = n / r->median_s;
+    return (struct figures){.step_s = r->median_s / steps,
+                            .tokens_per_s = rate,
+                            .flop_per_s = t->flop / r->median_s,
+                            .utilisation = t->flop / r->median_s / m->peak.flop_per_s,
+                            .j_per_token = r->watts / rate,
+                            .tokens_per_s_w = rate / r->watts};
+}
+
+static void print_parts(const struct bench_result *r, int steps)
+{
+    double sum_s = 0;
+    for (int p = 0; p < N_T5_PARTS; p++)
+        sum_s += r->part_s[p];
+    printf("\n%-16s %12s %8s\n", "part of a step", "ms", "share");
+    for (int p = 0; p < N_T5_PARTS; p++)
+        printf("%-16s %12.3f %7.1f%%\n", bench_part_name((enum t5_part)p), 1e3 * r->part_s[p] / steps,
+               100 * r->part_s[p] / sum_s);
+    printf("%-16s %12.3f   waiting for each part to end\n", "total", 1e3 * sum_s / steps);
+}
+
+static void print(const struct args *a, const struct t5_config *c, bool is_made_up,
+                  const struct bench_machine *m, const struct bench_totals *t,
+                  const struct bench_result *r)
+{
+    struct figures f = figures_of(t, r, (int)a->steps, m);
+    double steps = (double)a->steps;
+    char rate[32];
+    printf("model    %s, %.4g M weights%s; width %d, %d + %d layers, adapters of rank %" PRId64 "\n",
+           a->model, 1e-6 * (double)t5_parameters(c),
+           is_made_up ? " (made up: speed does not depend on them)" : "", c->d_model, c->n_enc, c->n_dec,
+           a->rank);
+    printf("work     %" PRId64 " clients x %" PRId64 " steps x mini-batch %" PRId64 ", %s: %zu input and "
+           "%zu target tokens a round\n",
+           a->clients, a->steps, a->batch, a->lengths, t->n_in, t->n_out);
+    bench_machine_print(m);
+    printf("memory   %.0f MiB per pass\n\n", (double)t->n_bytes / 1048576.0);
+    printf("local step   %.3f ms, the whole cohort (%.3f .. %.3f), median of %" PRId64 " rounds\n",
+           1e3 * f.step_s, 1e3 * r->min_s / steps, 1e3 * r->max_s / steps, a->repeats);
+    printf("tokens       %.0f per s\n", f.tokens_per_s);
+    text_format(rate, sizeof(rate), f.flop_per_s, UNIT_FLOP_PER_S);
+    printf("flop         %s, 4 x parameters touched x tokens + attention; %.1f %% of the peak\n", rate,
+           100 * f.utilisation);
+    if (!isnan(r->watts))
+        printf("power        %.1f W, mean of %d readings; %.4g J per token, %.4g tokens/s/W\n", r->watts,
+               r->n_readings, f.j_per_token, f.tokens_per_s_w);
+    if (a->has_parts)
+        print_parts(r, (int)a->steps);
+}
+
+static enum err_code write(const struct args *a, bool is_made_up, const struct bench_machine *m,
+                           const struct bench_totals *t, const struct bench_result *r, struct err *e)
+{
+    struct figures f = figures_of(t, r, (int)a->steps, m);
+    struct json_out o;
+    json_out_init(&o);
+    json_out_begin_inline(&o, NULL, '{');
+    json_out_string(&o, "workload", "train");
+    json_out_string(&o, "model", a->model);
+    json_out_bool(&o, "made_up_weights", is_made_up);
+    json_out_int(&o, "clients", a->clients);
+    json_out_int(&o, "steps", a->steps);
+    json_out_int(&o, "batch", a->batch);
+    json_out_int(&o, "rank", a->rank);
+    json_out_string(&o, "lengths", a->lengths);
+    json_out_int(&o, "tokens", (int64_t)(t->n_in + t->n_out));
+    json_out_double(&o, "flop", t->flop);
+    json_out_int(&o, "bytes", (int64_t)t->n_bytes);
+    json_out_double(&o, "median_s", r->median_s);
+    json_out_double(&o, "min_s", r->min_s);
+    json_out_double(&o, "max_s", r->max_s);
+    json_out_double(&o, "step_s", f.step_s);
+    json_out_double(&o, "tokens_per_s", f.tokens_per_s);
+    json_out_double(&o, "flop_per_s", f.flop_per_s);
+    json_out_double(&o, "utilisation", f.utilisation);
+    json_out_double(&o, "watts", r->watts);
+    json_out_double(&o, "j_per_token", f.j_per_token);
+    json_out_double(&o, "tokens_per_s_per_w", f.tokens_per_s_w);
+    json_out_double(&o, "loss", r->loss);
+    if (a->has_parts)
+        json_out_begin_inline(&o, "parts_s", '{');
+    for (int p = 0; p < N_T5_PARTS && a->has_parts; p++)
+        json_out_double(&o, bench_part_name((enum t5_part)p), r->part_s[p] / (double)a->steps);
+    if (a->has_parts)
+        json_out_end(&o, '}');
+    bench_machine_write(m, &o, "machine");
+    json_out_end(&o, '}');
+    return bench_write(&o, a->json, e);
+}
+
+static enum err_code time_it(const struct args *a, const struct bench_spec *spec,
+                             struct bench_machine *m, struct err *e)
+{
+    struct t5 *model = NULL;
+    struct bench *b = NULL;
+    struct bench_result r;
+    struct bench_timing how = {WARMUP, (int)a->repeats, WATTS_S, a->has_parts};
+    bool is_made_up = false;
+    enum err_code code = bench_model(&model, a->model, m->choice.ops, &is_made_up, e);
+    if (!code)
+        code = bench_open(&b, model, spec, e);
+    if (!code)
+        code = bench_time(b, &how, m->watts, &r, e);
+    if (!code && m->watts)
+        watts_about(m->watts, &m->about); /* the clock under load */
+    if (!code && (!a->json || strcmp(a->json, "-") != 0))
+        print(a, t5_config_of(model), is_made_up, m, bench_totals(b), &r);
+    if (!code && a->json)
+        code = write(a, is_made_up, m, bench_totals(b), &r, e);
+    bench_close(b);
+    t5_close(model);
+    return code;
+}
+
+enum err_code bench_cmd_train(int argc, char **argv, struct err *e)
+{
+    struct args a = {.backend = "auto", .precision = "float32", .model = "tiny",
+                     .lengths = "uniform:64-160,16-40", .repeats = 5, .workers = run_cores(),
+                     .clients = 10, .batch = 8, .steps = 2};
+    struct bench_spec spec = bench_default();
+    struct bench_machine m;
+    bool is_help = false;
+    enum err_code code = parse(argc, argv, &a, &is_help, e);
+    if (code || is_help)
+        return code;
+    code = lengths_parse(&spec.lengths, a.lengths, e);
+    if (code)
+        return err_in(e, code, "bench train: --lengths");
+    if (a.rank == 0)
+        a.rank = strcmp(a.model, "tiny") == 0 ? 8 : spec.lora.rank;
+    spec.lora.rank = (int)a.rank;
+    spec.n_clients = (int)a.clients;
+    spec.batch = (int)a.batch;
+    spec.local_steps = (int)a.steps;
+    spec.n_threads = (int)a.workers;
+    code = bench_machine_open(&m, a.backend, a.precision, a.peak, spec.n_threads, e);
+    if (!code) {
+        code = time_it(&a, &spec, &m, e);
+        bench_machine_close(&m);
+    }
+    return code;
+}

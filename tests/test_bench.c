@@ -1,0 +1,241 @@
+/* veryedge bench: made-up lengths, what train prints and writes, the machine's peak and watts. */
+#include <time.h>
+
+#include "models/backend.h"
+#include "models/lengths.h"
+#include "sim/base/json.h"
+#include "sim/peak.h"
+#include "sim/watts.h"
+#include "tests/program.h"
+
+#define SMALL "bench train --backend cpu --workers 1 --clients 2 --batch 2 --steps 2 --repeats 1 --peak 1TFLOP/s"
+
+static void lengths_are_read_and_nonsense_is_refused(void)
+{
+    static const char *const bad[] = {"", "fixed:512", "fixed:512,95x", "fixed:1,95", "fixed:9000,95",
+                                      "uniform:64-160", "uniform:160-64,16-40", "uniform:64-160,16-40-",
+                                      "samsum2", "fixed:-5,9"};
+    struct lengths l;
+    CHECK_INT(lengths_parse(&l, "fixed:512,95", NULL), OK);
+    CHECK_TRUE(l.in_from == 512 && l.in_to == 512 && l.out_from == 95 && l.out_to == 95);
+    CHECK_INT(lengths_parse(&l, "uniform:64-160,16-40", NULL), OK);
+    CHECK_TRUE(l.in_from == 64 && l.in_to == 160 && l.out_from == 16 && l.out_to == 40);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        CHECK_INT(lengths_parse(&l, bad[i], NULL), ERR_INPUT);
+}
+
+static void uniform_lengths_reach_both_ends_and_no_further(void)
+{
+    struct lengths l;
+    int least = 1000, most = 0, n_in, n_out;
+    CHECK_INT(lengths_parse(&l, "uniform:5-9,3-3", NULL), OK);
+    for (uint32_t i = 0; i < 500; i++) {
+        lengths_draw(&l, 1, i, &n_in, &n_out);
+        least = n_in < least ? n_in : least;
+        most = n_in > most ? n_in : most;
+        CHECK_INT(n_out, 3);
+    }
+    CHECK_INT(least, 5);
+    CHECK_INT(most, 9);
+}
+
+/* The counts' own mean, 148.9 and 28.7, are near the fit's: exp(mean + deviation^2 / 2), less what is cut. */
+static void samsum_lengths_have_the_fits_moments(void)
+{
+    struct lengths l;
+    enum { N = 20000 };
+    double in = 0, out = 0, a = 0, b = 0, aa = 0, bb = 0, ab = 0;
+    CHECK_INT(lengths_parse(&l, "samsum", NULL), OK);
+    for (uint32_t i = 0; i < N; i++) {
+        int n, m;
+        lengths_draw(&l, 3, i, &n, &m);
+        CHECK_TRUE(n >= 2 && n <= 512 && m >= 2 && m <= 95);
+        double x = log(n), y = log(m);
+        in += n, out += m, a += x, b += y, aa += x * x, bb += y * y, ab += x * y;
+    }
+    double cov = ab / N - a / N * (b / N), va = aa / N - a / N * (a / N), vb = bb / N - b / N * (b / N);
+    CHECK_NEAR(in / N, 146, 4);
+    CHECK_NEAR(out / N, 28.7, 0.7);
+    CHECK_NEAR(a / N, 4.739, 0.03);
+    CHECK_NEAR(b / N, 3.221, 0.02);
+    CHECK_NEAR(cov / sqrt(va * vb), 0.60, 0.03);
+}
+
+static double number(struct json o, const char *key)
+{
+    double x = (double)NAN;
+    struct err e = {0};
+    if (json_double(o, key, -1e300, 1e300, NULL, &x, &e))
+        TEST_FAIL("%s", e.text);
+    return x;
+}
+
+static void train_prints_and_writes_the_same_figures_and_they_add_up(void)
+{
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    CHECK_INT(program(SMALL " --lengths fixed:20,10 --parts --json b.json"), 0);
+    CHECK_HAS(program_text("out.txt"), "made up: speed does not depend on them");
+    CHECK_HAS(program_text("out.txt"), "160 input and 80 target tokens a round");
+    CHECK_HAS(program_text("out.txt"), "optimizer step");
+    CHECK_HAS(program_text("out.txt"), "1TFLOP/s: stated");
+    if (json_load(&doc, PROGRAM_DIR "/b.json", &e)) {
+        TEST_FAIL("%s", e.text);
+        return;
+    }
+    struct json o = json_root(doc);
+    double median_s = number(o, "median_s");
+    CHECK_TRUE(median_s > 0 && number(o, "min_s") <= median_s && median_s <= number(o, "max_s"));
+    CHECK_REL(number(o, "step_s"), median_s / 2, 1e-12);
+    CHECK_REL(number(o, "tokens_per_s"), 240 / median_s, 1e-12);
+    CHECK_REL(number(o, "utilisation"), number(o, "flop") / median_s / 1e12, 1e-12);
+    /* width 128, inner 128, d_ff 256, vocabulary 2048: by hand */
+    double d2 = 128 * 128, ff = 3 * 128 * 256, t = 160, s = 80;
+    double products = 4 * ((4 * (4 * d2 + ff) + 4 * 2 * d2) * t + (4 * (6 * d2 + ff) + 2048 * 128) * s) -
+                      6 * d2 * (t + s);
+    double attention = 12 * 128.0 * 4 * 8 * (20 * 20 + 10 * 11 / 2 + 20 * 10);
+    CHECK_REL(number(o, "flop"), products + attention, 1e-12);
+    static const char *const parts[] = {"batch load", "forward", "loss", "backward", "optimizer step"};
+    struct json of_parts;
+    CHECK_INT(json_object(o, "parts_s", &of_parts, &e), OK);
+    for (size_t i = 0; i < 5; i++)
+        CHECK_TRUE(number(of_parts, parts[i]) > 0);
+    CHECK_TRUE(number(o, "loss") > 1 && number(o, "loss") < 100);
+    json_close(doc);
+}
+
+static void json_alone_is_one_line_on_stdout(void)
+{
+    CHECK_INT(program(SMALL " --json -"), 0);
+    const char *said = program_text("out.txt"), *end = strchr(said, '\n');
+    CHECK_TRUE(said[0] == '{' && end && !end[1]);
+}
+
+static void nonsense_is_refused(void)
+{
+    CHECK_INT(program(SMALL " --lengths long"), 2);
+    CHECK_HAS(program_text("err.txt"), "bench train: --lengths: expected samsum, fixed:IN,OUT or uniform");
+    CHECK_INT(program("bench train --backend cpu --peak 3W"), 2);
+    CHECK_HAS(program_text("err.txt"), "--peak: expected a speed");
+    CHECK_INT(program(SMALL " --precision bf16"), 2);
+    CHECK_HAS(program_text("err.txt"), "no backend \"cpu\" with precision \"bf16\"");
+    CHECK_INT(program(SMALL " --model no-such-folder"), 2);
+    CHECK_INT(program("bench trian"), 2);
+    CHECK_HAS(program_text("err.txt"), "did you mean \"train\"?");
+}
+
+static void a_gpus_peak_is_its_data_sheets(void)
+{
+    struct peak p;
+    const struct backend_ops *f32 = backend_with("cuda", "float32"), *bf16 = backend_with("cuda", "bf16");
+    CHECK_INT(peak_find(&p, NULL, bf16, "cuda 13.0, NVIDIA H200 sm_90", 1, NULL), OK);
+    CHECK_NEAR(p.flop_per_s, 989e12, 0);
+    CHECK_STR(p.source, "H200 data sheet, dense bf16");
+    CHECK_INT(peak_find(&p, NULL, f32, "NVIDIA A100-SXM4-80GB", 1, NULL), OK);
+    CHECK_NEAR(p.flop_per_s, 19.5e12, 0);
+    CHECK_INT(peak_find(&p, NULL, bf16, "NVIDIA H100 PCIe", 1, NULL), OK);
+    CHECK_NEAR(p.flop_per_s, 756e12, 0);
+}
+
+static void watts_are_measured_or_it_is_said_why_not(void)
+{
+    char why[160] = "";
+    for (int is_gpu = 0; is_gpu < 2; is_gpu++) {
+        struct watts *w = watts_open(is_gpu, why);
+        if (!w) {
+            CHECK_TRUE(why[0] != 0);
+            continue;
+        }
+        int n = 0;
+        watts_begin(w);
+        nanosleep(&(struct timespec){0, 450000000}, NULL);
+        double mean_w = watts_mean(w, &n);
+        CHECK_TRUE(n >= 2 && n <= 5);
+        CHECK_TRUE(mean_w > 0 && mean_w < 1e4);
+        watts_close(w);
+    }
+}
+
+#define DEVICE "bench device --backend cpu --workers 1 --lengths fixed:8,4 --peak 1TFLOP/s"
+
+/* What the issue asks: `bench device --model builtin:tiny --quick`, and a scenario on its profile. */
+static void a_quick_profile_drives_a_scenario(void)
+{
+    CHECK_INT(program(DEVICE " --model builtin:tiny --quick --name board --tdp 20W"), 0);
+    const char *said = program_text("out.txt");
+    CHECK_HAS(said, "mini-batch");
+    CHECK_HAS(said, "roofline through these steps");
+    CHECK_HAS(program_text("board.json"), "\"date\": \"20");
+    CHECK_HAS(program_text("board.json"), "\"utilisation\"");
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set clients.device=board.json "
+                      "--set model.costs_of=null --set model.train=none --set evaluate.every=0 --set "
+                      "federation.rounds=1 --set output.dir=out"),
+              0);
+    struct csv *c = program_csv("out/clients.csv");
+    CHECK_STR(program_word(c, 0, "device"), "board");
+    CHECK_STR(program_word(c, 0, "time_source"), "measured");
+    CHECK_TRUE(program_cell(c, 0, "device_j") > 0);
+    double trained_s = program_cell(c, 0, "train_end_s") - program_cell(c, 0, "download_end_s");
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    CHECK_INT(json_load(&doc, PROGRAM_DIR "/board.json", &e), OK);
+    struct json list, row;
+    double step_s = 0;
+    CHECK_INT(json_array(json_root(doc), "measured", &list, &e), OK);
+    CHECK_INT(json_count(list), 4);
+    row = json_at(list, 3);
+    CHECK_NEAR(number(row, "minibatch"), 8, 0);
+    CHECK_INT(json_quantity(row, "step", UNIT_TIME_S, 0, 1e9, NULL, &step_s, &e), OK);
+    CHECK_REL(trained_s, 2 * step_s, 1e-9);
+    json_close(doc);
+    csv_close(c);
+}
+
+/* A limit on the address space stands for a small machine. */
+static void out_of_memory_is_found_and_reported(void)
+{
+#ifdef VERYEDGE_SANITIZED
+    test_state()->is_skipped_here = true; /* they take all of the address space */
+    return;
+#endif
+    int status = system("cd " PROGRAM_DIR " && ulimit -v 700000 && OPENBLAS_NUM_THREADS=1 timeout 100 '" TEST_VERYEDGE
+                        "' bench device --backend cpu --workers 1 --peak 1TFLOP/s --model tiny --quick --lengths "
+                        "fixed:1000,1000 --name small >out.txt 2>err.txt");
+    CHECK_INT(status, 0);
+    CHECK_HAS(program_text("out.txt"), "out of memory");
+    CHECK_HAS(program_text("out.txt"), "GiB are free");
+    CHECK_HAS(program_text("small.json"), "\"out_of_memory\": true");
+    CHECK_HAS(program_text("small.json"), "\"minibatch\": 1, \"step\"");
+    CHECK_INT(program("bench train --backend cpu --model tiny --clients 1 --batch 1024 --steps 1 --repeats 1 "
+                      "--lengths fixed:8192,8192 --peak 1TFLOP/s"),
+              1);
+    CHECK_HAS(program_text("err.txt"), "GiB are free");
+}
+
+static void a_device_is_asked_for_wrongly(void)
+{
+    CHECK_INT(program(DEVICE " --name a100-80gb"), 2);
+    CHECK_HAS(program_text("err.txt"), "--name");
+    CHECK_INT(program(DEVICE " --model flan-t5-small --model flan-t5-small"), 2);
+    CHECK_HAS(program_text("err.txt"), "twice");
+    CHECK_INT(program(DEVICE " --quick --model builtin:tiny --tdp 20"), 2);
+    CHECK_HAS(program_text("err.txt"), "--tdp: expected a power");
+}
+
+int main(void)
+{
+    program_begin();
+    CASE(lengths_are_read_and_nonsense_is_refused);
+    CASE(uniform_lengths_reach_both_ends_and_no_further);
+    CASE(samsum_lengths_have_the_fits_moments);
+    CASE(train_prints_and_writes_the_same_figures_and_they_add_up);
+    CASE(json_alone_is_one_line_on_stdout);
+    CASE(nonsense_is_refused);
+    CASE(a_gpus_peak_is_its_data_sheets);
+    CASE(watts_are_measured_or_it_is_said_why_not);
+    CASE(a_quick_profile_drives_a_scenario);
+    CASE(out_of_memory_is_found_and_reported);
+    CASE(a_device_is_asked_for_wrongly);
+    program_end();
+    return test_end();
+}

@@ -23,6 +23,7 @@ set(FOREIGN
   "xxhash"      "^sim/base/hash\\.c$"
   "sanitizer/|ucontext" "^tests/cuda_emu/"
   "nvml"        "^sim/nvml_"
+  "cupti|cxxabi" "^tests/cuda_trace"
   "immintrin|x86intrin|arm_neon|arm_sve" "^models/cpu")
 # What the C and POSIX systems give everybody.
 set(SYSTEM "^(assert|ctype|dirent|dlfcn|errno|fcntl|fenv|float|inttypes|libgen|limits|locale|math|pthread|sched|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|time|unistd|malloc|sys/[a-z]+)\\.h$")

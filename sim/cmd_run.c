@@ -15,6 +15,7 @@ struct args {
     const char *scenario;
     struct cli_list sets;
     int64_t workers, seed, parent;
+    struct cache_args cache;
     bool is_quiet;
 };
 
@@ -25,6 +26,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_INT("workers", "N", "threads that train (default: one per core)", 1, MAX_WORKERS,
                 &a->workers),
         CLI_INT("seed", "N", "the same as --set seed=N", 0, SCENARIO_MAX_SEED, &a->seed),
+        CACHE_OPTIONS(a->cache),
         CLI_FLAG("quiet", "print nothing but errors", &a->is_quiet),
         CLI_INT("parent", "PID", "end at once when this process ends (compare and sweep say so)", 1, INT32_MAX,
                 &a->parent),
@@ -98,17 +100,22 @@ enum err_code cmd_run(int argc, char **argv, struct err *e)
     if (a.parent && (code = spawn_end_with(a.parent, e)))
         return code;
     struct scenario *s = NULL;
-    code = scenario_load(&s, a.scenario, a.sets.n, a.sets.value, e);
-    if (code)
-        return code;
     struct log log;
-    log_init(&log, a.is_quiet);
+    struct arena arena = {0};
     struct run_options o = {.n_workers = (int)a.workers, .has_files = true};
     struct summary_record summary = {0};
     struct run_performance performance = {0};
+    code = cache_resolve(&o.cache, &a.cache, &arena, e);
+    if (!code)
+        code = scenario_load(&s, a.scenario, a.sets.n, a.sets.value, e);
+    if (code)
+        goto done;
+    log_init(&log, a.is_quiet);
     code = run_scenario(s, &o, &log, &summary, &performance, e);
     if (!a.is_quiet && (!code || code == ERR_INTERRUPTED) && summary.name)
         print_closing(s, &summary, &performance);
+done:
     scenario_close(s);
+    arena_free(&arena);
     return code;
 }

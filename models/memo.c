@@ -51,6 +51,8 @@ static enum err_code fold_arithmetic(struct hash128 *h, const struct t5 *model, 
 #ifdef _CS_GNU_LIBC_VERSION
     (void)confstr(_CS_GNU_LIBC_VERSION, libc, sizeof(libc));
 #endif
+    *h = fold_text(*h, t5_ops(model)->name);
+    *h = fold_text(*h, t5_ops(model)->precision);
     *h = fold_text(*h, said);
     *h = fold_text(*h, libc);
     *h = fold_text(*h, VERYEDGE_ARITHMETIC);

@@ -88,9 +88,9 @@ static struct hash128 fold_eval(struct hash128 h, const struct memo_subject *s)
 {
     const struct eval_spec *v = s->eval;
     size_t n = v->n_samples < s->heldout->n ? v->n_samples : s->heldout->n;
-    const int64_t ints[] = {(int64_t)n,           v->wants_rouge, v->max_new_tokens,
-                            v->beams.n_beams,     v->batch,       v->beams.early_stopping,
-                            (int64_t)s->n_texts,  v->is_full};
+    const int64_t ints[] = {(int64_t)n,          v->wants_rouge, v->max_new_tokens,
+                            v->beams.n_beams,    v->batch,       v->beams.early_stopping,
+                            (int64_t)s->n_texts, v->is_full};
     h = hash_more(h, ints, sizeof(ints));
     h = fold_double(h, (double)v->beams.length_penalty);
     h = fold_hash(h, s->vocabulary);
@@ -209,10 +209,14 @@ enum err_code memo_train(struct memo *m, struct trainer *t, const struct train_j
 
 static void numbers_of(const struct eval_result *r, double out[N_NUMBERS])
 {
-    const double v[N_NUMBERS] = {r->loss,      (double)r->n_tokens,
-                                 r->rouge1,    r->rouge2,
-                                 r->rougeL,    r->rougeLsum,
-                                 r->has_rouge + 2.0 * r->has_facts, r->fact_recall};
+    const double v[N_NUMBERS] = {r->loss,
+                                 (double)r->n_tokens,
+                                 r->rouge1,
+                                 r->rouge2,
+                                 r->rougeL,
+                                 r->rougeLsum,
+                                 r->has_rouge + 2.0 * r->has_facts,
+                                 r->fact_recall};
     memcpy(out, v, sizeof(v));
 }
 

@@ -27,8 +27,8 @@ enum err_code cache_resolve(struct cache *out, const struct cache_args *args, st
     if (args->folder && !args->folder[0])
         return err_set(e, ERR_INPUT, "--cache: expected the name of a folder");
     if (args->size) {
-        enum err_code code =
-            text_quantity(args->size, UNIT_SIZE_BYTES, (double)STORE_MIN_BYTES, MAX_BYTES, &bytes, e);
+        enum err_code code = text_quantity(args->size, UNIT_SIZE_BYTES, (double)STORE_MIN_BYTES,
+                                           MAX_BYTES, &bytes, e);
         if (code)
             return err_in(e, code, "--cache-size");
     }
@@ -82,8 +82,11 @@ void cache_warn(struct store *s, struct log *log)
     if (r.n_damaged == 1)
         log_warn(log, "a known result could not be used and was computed again: %s", r.damaged);
     else if (r.n_damaged > 1)
-        log_warn(log, "%zu known results could not be used and were computed again, the first: %s", r.n_damaged,
-                 r.damaged);
+        log_warn(log, "%zu known results could not be used and were computed again, the first: %s",
+                 r.n_damaged, r.damaged);
+    if (r.n_too_large > 0)
+        log_warn(log, "%zu results are larger than a quarter of --cache-size and were not kept",
+                 r.n_too_large);
     if (r.unwritable[0])
         log_warn(log, "training results are no longer kept: %s", r.unwritable);
 }

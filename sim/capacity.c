@@ -27,7 +27,8 @@ enum err_code capacity_open(struct capacity *c, struct variants *vs, const char 
     memcpy(c->sets, sets->value, sets->n * sizeof(c->sets[0]));
     c->n_sets = sets->n;
     if (s->model.train == SCENARIO_FULL && s->federation.payload == SCENARIO_PAYLOAD_FULL) {
-        /* Otherwise "none" would send an adapter; now it sends one, the smallest, beside the weights. */
+        /* Otherwise "none" would send an adapter; now it sends one, the smallest, beside the
+         * weights. */
         c->sets[c->n_sets++] = "federation.payload=full";
         c->sets[c->n_sets++] = "model.lora.rank=1";
     }
@@ -58,7 +59,8 @@ static const char *fault_of(const struct capacity *c, const struct probe *p,
     int which = limits_nearest(&c->limits, p->taken);
     limits_format(is, (enum limit)which, p->taken[which]);
     limits_format(most, (enum limit)which, c->limits.most[which]);
-    return arena_printf(&c->vs->arena, "%s %s is above %s", limits_name((enum limit)which), is, most);
+    return arena_printf(&c->vs->arena, "%s %s is above %s", limits_name((enum limit)which), is,
+                        most);
 }
 
 enum err_code capacity_probe(struct capacity *c, const char *label, size_t n_sets,
@@ -113,8 +115,8 @@ static const char *rate_text(struct arena *a, double bps)
     return arena_printf(a, "%sbps", number);
 }
 
-static enum err_code probe_rate(struct capacity *c, size_t n_keys, const char *const *keys, double bps,
-                                size_t *index, struct err *e)
+static enum err_code probe_rate(struct capacity *c, size_t n_keys, const char *const *keys,
+                                double bps, size_t *index, struct err *e)
 {
     struct arena *a = &c->vs->arena;
     const char *sets[CAPACITY_MAX_SETS], *label = "", *rate = rate_text(a, bps);
@@ -132,8 +134,8 @@ static double rounded_up(double v)
     return ceil(v / unit - 1e-9) * unit;
 }
 
-enum err_code capacity_smallest(struct capacity *c, size_t n_keys, const char *const *keys, double lo,
-                                double hi, bool *is_found, size_t *index, struct err *e)
+enum err_code capacity_smallest(struct capacity *c, size_t n_keys, const char *const *keys,
+                                double lo, double hi, bool *is_found, size_t *index, struct err *e)
 {
     size_t at, top;
     CHECK(lo > 0 && hi >= lo && n_keys >= 1);
@@ -177,8 +179,8 @@ static enum err_code probe_number(struct capacity *c, const char *key, int64_t n
     return must_probe(c, set, 1, &set, index, e);
 }
 
-enum err_code capacity_largest(struct capacity *c, const char *key, int64_t lo, int64_t hi, bool *is_found,
-                               size_t *index, struct err *e)
+enum err_code capacity_largest(struct capacity *c, const char *key, int64_t lo, int64_t hi,
+                               bool *is_found, size_t *index, struct err *e)
 {
     size_t at;
     CHECK(lo <= hi);
@@ -226,8 +228,7 @@ enum err_code capacity_gains(struct capacity *c, size_t index, struct gain **out
     struct scenario *s = NULL;
     CHECK(p->has_run);
     /* The run's own scenario states every value, so that every part can be given another. */
-    const char *resolved =
-        arena_printf(a, "%s/scenario.json", c->vs->variant[p->variant].folder);
+    const char *resolved = arena_printf(a, "%s/scenario.json", c->vs->variant[p->variant].folder);
     enum err_code code = scenario_load(&s, resolved, 0, NULL, e);
     if (code)
         return code;
@@ -235,8 +236,8 @@ enum err_code capacity_gains(struct capacity *c, size_t index, struct gain **out
     size_t n_parts = capacity_parts(&part, s, a), first = c->vs->n;
     scenario_close(s);
     for (size_t i = 0; i < n_parts; i++)
-        variants_add(c->vs, arena_printf(a, "%s, a tenth more of %s", p->label, part[i].name), resolved,
-                     part[i].n_sets, part[i].sets);
+        variants_add(c->vs, arena_printf(a, "%s, a tenth more of %s", p->label, part[i].name),
+                     resolved, part[i].n_sets, part[i].sets);
     const struct variant_options options = {0};
     if ((code = variants_run(c->vs, &options, c->log, e)))
         return code;

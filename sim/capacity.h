@@ -20,9 +20,9 @@ enum { CAPACITY_MAX_SETS = CLI_MAX_LIST + 64 }; /* of a point and of all points,
 /* One point: a choice of values, and what it took. */
 struct probe {
     const char *label;
-    size_t variant;     /* its place in the variants */
-    bool has_run;       /* otherwise message says why not */
-    bool is_met;        /* all limits, and every round had a result */
+    size_t variant;      /* its place in the variants */
+    bool has_run;        /* otherwise message says why not */
+    bool is_met;         /* all limits, and every round had a result */
     const char *message; /* what is wrong with it; "" when it is met */
     double taken[N_LIMITS];
 };
@@ -39,8 +39,9 @@ struct capacity {
     struct probe *probe; /* in the order in which they were run */
 };
 
-/* vs is open and outlives the search. A scenario that trains all weights is planned with the bytes and seconds of
- * them and of an adapter of rank 1, below 0.1 % more. ERR_INPUT when the scenario is wrong. */
+/* vs is open and outlives the search. A scenario that trains all weights is planned with the bytes
+ * and seconds of them and of an adapter of rank 1, below 0.1 % more. ERR_INPUT when the scenario is
+ * wrong. */
 enum err_code capacity_open(struct capacity *c, struct variants *vs, const char *scenario,
                             const struct cli_list *sets, struct log *log, struct err *e);
 void capacity_close(struct capacity *c); /* zeroed is fine */
@@ -52,14 +53,14 @@ enum err_code capacity_probe(struct capacity *c, const char *label, size_t n_set
                              struct err *e);
 
 /* The smallest rate (bits per second, to 0.1 %, rounded up to four digits) of the keys, all at the
- * same value, that meets the limits, by bisection of its logarithm: more must never be worse. *index:
- * the probe of the answer, or, with *is_found false, the one at hi, which fails them. */
-enum err_code capacity_smallest(struct capacity *c, size_t n_keys, const char *const *keys, double lo,
-                                double hi, bool *is_found, size_t *index, struct err *e);
-/* The largest whole number of a key that meets them: fewer must never be worse. *is_found false: the
- * probe is the one at lo. */
-enum err_code capacity_largest(struct capacity *c, const char *key, int64_t lo, int64_t hi, bool *is_found,
-                               size_t *index, struct err *e);
+ * same value, that meets the limits, by bisection of its logarithm: more must never be worse.
+ * *index: the probe of the answer, or, with *is_found false, the one at hi, which fails them. */
+enum err_code capacity_smallest(struct capacity *c, size_t n_keys, const char *const *keys,
+                                double lo, double hi, bool *is_found, size_t *index, struct err *e);
+/* The largest whole number of a key that meets them: fewer must never be worse. *is_found false:
+ * the probe is the one at lo. */
+enum err_code capacity_largest(struct capacity *c, const char *key, int64_t lo, int64_t hi,
+                               bool *is_found, size_t *index, struct err *e);
 
 /* What a tenth more of one part (of a latency: a tenth less) does to the mean time of a round. */
 struct gain {

@@ -15,7 +15,8 @@ struct list {
     size_t n;
 };
 
-/* Room for all parts: 5 rates and a latency and the limits of each network, a device of each group. */
+/* Room for all parts: 5 rates and a latency and the limits of each network, a device of each group.
+ */
 static size_t most_parts(const struct scenario *s)
 {
     return (s->n_groups + 1) * (N_ELEMENT_KINDS + 6) + s->n_groups + 3;
@@ -67,8 +68,8 @@ static void add_access(struct list *l, const char *network, const struct topolog
     p->sets[p->n_sets++] = arena_printf(l->a, "%s=\"%ss\"", name, shortest(l->a, t->rtt_s / MORE));
 }
 
-/* The same device, faster: measured steps and data sheet alike. With a name that no table has, so that its numbers
- * are written. */
+/* The same device, faster: measured steps and data sheet alike. With a name that no table has, so
+ * that its numbers are written. */
 static const char *faster(struct arena *a, const struct device *d)
 {
     struct device fast = *d;

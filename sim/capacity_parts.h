@@ -15,9 +15,10 @@ struct capacity_part {
     const char **sets;
 };
 
-/* Rates of own links, cells, limits and the server, latencies (a tenth less) and the devices' speed. s: a
- * resolved scenario (the scenario.json of a run), in which groups, rates and devices are all stated. Returns how
- * many; all in the arena. A device is one part, whatever the number of groups that have it. */
+/* Rates of own links, cells, limits and the server, latencies (a tenth less) and the devices'
+ * speed. s: a resolved scenario (the scenario.json of a run), in which groups, rates and devices
+ * are all stated. Returns how many; all in the arena. A device is one part, whatever the number of
+ * groups that have it. */
 size_t capacity_parts(struct capacity_part **out, const struct scenario *s, struct arena *a);
 
 #endif

@@ -25,12 +25,13 @@ struct args {
 static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help, struct err *e)
 {
     const struct cli_option options[] = {
-        CLI_TEXT("smallest", "KEY[=LO..HI]", "rate that is enough; KEY,KEY: all with the same value",
-                 &a->smallest),
+        CLI_TEXT("smallest", "KEY[=LO..HI]",
+                 "rate that is enough; KEY,KEY: all with the same value", &a->smallest),
         CLI_TEXT("largest", "KEY[=LO..HI]", "whole number, such as federation.clients_per_round",
                  &a->largest),
         CLI_TEXT("cheapest", "FILE", "of the options that a JSON file lists", &a->cheapest),
-        CLI_LIST("limit", "NAME=MAX", "round=30s total=2d kwh=5 carbon=2.5 (kg) money=100", &a->limits),
+        CLI_LIST("limit", "NAME=MAX", "round=30s total=2d kwh=5 carbon=2.5 (kg) money=100",
+                 &a->limits),
         CLI_LIST("price", "NAME=MONEY", "fixed client client_day gb kwh device_kwh", &a->prices),
         CLI_LIST("set", "KEY=VALUE", "change one value in all points; may be repeated", &a->sets),
         CLI_TEXT("out", "DIR", "plan.csv, and the runs below (default: runs/plan-NAME)", &a->out),
@@ -56,8 +57,8 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
 /* --- what is asked for --- */
 
 /* "KEY[=LO..HI]": the key's part in key, the bounds' texts or NULL. */
-static enum err_code split_range(struct arena *a, const char *option, const char *text, const char **key,
-                                 const char **lo, const char **hi, struct err *e)
+static enum err_code split_range(struct arena *a, const char *option, const char *text,
+                                 const char **key, const char **lo, const char **hi, struct err *e)
 {
     char *copy = arena_strdup(a, text), *equals = strchr(copy, '=');
     *key = copy;
@@ -74,13 +75,14 @@ static enum err_code split_range(struct arena *a, const char *option, const char
     return copy[0] ? OK : err_set(e, ERR_INPUT, "%s: expected the name of a key", option);
 }
 
-static enum err_code find_smallest(struct capacity *c, const char *text, bool *is_found, size_t *index,
-                                   struct err *e)
+static enum err_code find_smallest(struct capacity *c, const char *text, bool *is_found,
+                                   size_t *index, struct err *e)
 {
     const char *key, *lo_text, *hi_text, *keys[MAX_KEYS];
     double lo = MIN_RATE_BPS, hi = MAX_RATE_BPS;
     size_t n_keys = 0;
-    enum err_code code = split_range(&c->vs->arena, "--smallest", text, &key, &lo_text, &hi_text, e);
+    enum err_code code =
+        split_range(&c->vs->arena, "--smallest", text, &key, &lo_text, &hi_text, e);
     if (!code && lo_text &&
         ((code = text_quantity(lo_text, UNIT_RATE_BPS, MIN_RATE_BPS, MAX_RATE_BPS, &lo, e)) ||
          (code = text_quantity(hi_text, UNIT_RATE_BPS, lo, MAX_RATE_BPS, &hi, e))))
@@ -100,8 +102,8 @@ static enum err_code find_smallest(struct capacity *c, const char *text, bool *i
     return capacity_smallest(c, n_keys, keys, lo, hi, is_found, index, e);
 }
 
-static enum err_code find_largest(struct capacity *c, const char *text, int64_t n_clients, bool *is_found,
-                                  size_t *index, struct err *e)
+static enum err_code find_largest(struct capacity *c, const char *text, int64_t n_clients,
+                                  bool *is_found, size_t *index, struct err *e)
 {
     const char *key, *lo_text, *hi_text;
     int64_t lo = 1, hi = n_clients;
@@ -187,8 +189,8 @@ static enum err_code answer(struct capacity *c, const char *what, bool is_found,
     return code;
 }
 
-static enum err_code find_cheapest(struct capacity *c, const char *path, bool *is_found, size_t *index,
-                                   struct err *e)
+static enum err_code find_cheapest(struct capacity *c, const char *path, bool *is_found,
+                                   size_t *index, struct err *e)
 {
     struct options o = {0};
     enum err_code code = options_read(&o, &c->vs->arena, path, &c->prices, e);
@@ -199,7 +201,8 @@ static enum err_code find_cheapest(struct capacity *c, const char *path, bool *i
     return code;
 }
 
-static enum err_code plan(const struct args *a, struct capacity *c, int64_t n_clients, struct err *e)
+static enum err_code plan(const struct args *a, struct capacity *c, int64_t n_clients,
+                          struct err *e)
 {
     bool is_found = false;
     size_t index = 0;

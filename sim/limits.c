@@ -13,7 +13,8 @@ enum { MAX_NAME = 32 };
 
 static const char *const LIMITS[N_LIMITS] = {"round", "total", "kwh", "carbon", "money"};
 static const char *const UNITS[N_LIMITS] = {"", "", " kWh", " kg CO2e", ""};
-static const char *const PRICES[N_PRICES] = {"fixed", "client", "client_day", "gb", "kwh", "device_kwh"};
+static const char *const PRICES[N_PRICES] = {"fixed", "client", "client_day",
+                                             "gb",    "kwh",    "device_kwh"};
 
 void limits_init(struct limits *l)
 {
@@ -22,8 +23,8 @@ void limits_init(struct limits *l)
 }
 
 /* Splits "NAME=VALUE"; *which is the name's place. */
-static enum err_code split(const char *option, const char *text, const char *const *names, size_t n, size_t *which,
-                           const char **value, struct err *e)
+static enum err_code split(const char *option, const char *text, const char *const *names, size_t n,
+                           size_t *which, const char **value, struct err *e)
 {
     char name[MAX_NAME];
     const char *equals = strchr(text, '=');
@@ -38,7 +39,8 @@ static enum err_code split(const char *option, const char *text, const char *con
         }
     const char *near = text_nearest(name, names, n);
     if (near)
-        return err_set(e, ERR_INPUT, "%s: unknown name \"%s\", did you mean \"%s\"?", option, name, near);
+        return err_set(e, ERR_INPUT, "%s: unknown name \"%s\", did you mean \"%s\"?", option, name,
+                       near);
     return err_set(e, ERR_INPUT, "%s: unknown name \"%s\", see veryedge plan --help", option, name);
 }
 

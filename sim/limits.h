@@ -1,13 +1,13 @@
-/* sim/limits.h: what a federation may take and what it costs: limits on a run's totals, and prices that
- * turn them into money.
+/* sim/limits.h: what a federation may take and what it costs: limits on a run's totals, and prices
+ * that turn them into money.
  *
- * limit     of                                 price       per
- * round     mean duration of a round           fixed       run
- * total     virtual time of the whole run      client      client of the population, once
- * kwh       network and devices                client_day  client of the population and day of the run
- * carbon    kg CO2e                            gb          10^9 bytes of payload, both ways
- * money     by the prices                      kwh         kWh of network and devices
- *                                              device_kwh  kWh of the devices alone
+ * limits: round (mean duration), total (virtual time of the run), kwh (network and devices), carbon
+ * (kg CO2e), money (by the prices).
+ *
+ * prices: fixed (a run), client (each of the population, once), client_day (each, per day of the
+ * run), gb (10^9 bytes of payload, both ways), kwh (network and devices), device_kwh (devices
+ * alone).
+ *
  * Money is in whatever currency the prices are in. */
 #ifndef SIM_LIMITS_H
 #define SIM_LIMITS_H
@@ -20,7 +20,15 @@
 #include "sim/record.h"
 
 enum limit { LIMIT_ROUND, LIMIT_TOTAL, LIMIT_KWH, LIMIT_CARBON, LIMIT_MONEY, N_LIMITS };
-enum price { PRICE_FIXED, PRICE_CLIENT, PRICE_CLIENT_DAY, PRICE_GB, PRICE_KWH, PRICE_DEVICE_KWH, N_PRICES };
+enum price {
+    PRICE_FIXED,
+    PRICE_CLIENT,
+    PRICE_CLIENT_DAY,
+    PRICE_GB,
+    PRICE_KWH,
+    PRICE_DEVICE_KWH,
+    N_PRICES
+};
 
 struct limits {
     double most[N_LIMITS]; /* s, s, kWh, kg, money; INFINITY: no limit */

@@ -61,7 +61,8 @@ enum err_code options_read(struct options *out, struct arena *a, const char *pat
         goto done;
     o.n = json_count(list);
     if (o.n < 1 || o.n > OPTIONS_MAX) {
-        code = json_fail(json_root(doc), "options", e, "expected 1..%d of them, got %zu", OPTIONS_MAX, o.n);
+        code = json_fail(json_root(doc), "options", e, "expected 1..%d of them, got %zu",
+                         OPTIONS_MAX, o.n);
         goto done;
     }
     o.option = ARENA_NEW(a, struct option, o.n);
@@ -69,8 +70,8 @@ enum err_code options_read(struct options *out, struct arena *a, const char *pat
         code = read_option(&o.option[i], a, json_at(list, i), prices, e);
         for (size_t k = 0; k < i && !code; k++)
             if (strcmp(o.option[k].name, o.option[i].name) == 0)
-                code = json_fail(json_at(list, i), "name", e, "expected every name once, got \"%s\" again",
-                                 o.option[i].name);
+                code = json_fail(json_at(list, i), "name", e,
+                                 "expected every name once, got \"%s\" again", o.option[i].name);
     }
     if (!code)
         code = json_finish(json_root(doc), e);
@@ -112,7 +113,8 @@ enum err_code options_cheapest(struct capacity *c, struct options *o, bool *is_f
         *is_found = p->is_met;
     }
     if (!code && !has_any)
-        code = err_set(e, ERR_INPUT, "%s: %s", o->option[0].name, c->probe[o->option[0].probe].message);
+        code = err_set(e, ERR_INPUT, "%s: %s", o->option[0].name,
+                       c->probe[o->option[0].probe].message);
     return code;
 }
 

@@ -1,8 +1,9 @@
-/* sim/options.h: devices, tariffs and whatever else one may buy, as a list in a file, for `plan --cheapest`:
+/* sim/options.h: devices, tariffs and whatever else one may buy, as a list in a file, for `plan
+ * --cheapest`:
  *
  *   { "options": [
- *       { "name": "Orin on LTE S", "set": { "clients.device": "agx-orin-64gb", "network.up": "5Mbps" },
- *         "price": { "client": 1999, "gb": 2.5 } }, ... ] }
+ *       { "name": "Orin on LTE S", "set": { "clients.device": "agx-orin-64gb", "network.up":
+ * "5Mbps" }, "price": { "client": 1999, "gb": 2.5 } }, ... ] }
  *
  * set: what --set takes; price: sim/limits.h, over the prices of the command line. */
 #ifndef SIM_OPTIONS_H
@@ -36,8 +37,9 @@ struct options {
 enum err_code options_read(struct options *out, struct arena *a, const char *path,
                            const struct prices *prices, struct err *e);
 
-/* Runs all of them. *index: the probe of the one that meets the limits for the least money, the first of
- * equals; with *is_found false one that comes nearest to the limits. ERR_INPUT when none can be run. */
+/* Runs all of them. *index: the probe of the one that meets the limits for the least money, the
+ * first of equals; with *is_found false one that comes nearest to the limits. ERR_INPUT when none
+ * can be run. */
 enum err_code options_cheapest(struct capacity *c, struct options *o, bool *is_found, size_t *index,
                                struct err *e);
 

@@ -4,8 +4,10 @@
 /* A folder like the project's, so that the pages' commands run as they stand. */
 static void copy_labs(void)
 {
-    CHECK_INT(system("cd " PROGRAM_DIR " && mkdir scenarios && cp -r '" TEST_SOURCE "/scenarios/labs' '" TEST_SOURCE
-                     "/scenarios/quickstart.json' scenarios/ && mkdir bin && ln -s '" TEST_VERYEDGE "' bin/veryedge"),
+    CHECK_INT(system("cd " PROGRAM_DIR " && mkdir scenarios && cp -r '" TEST_SOURCE
+                     "/scenarios/labs' '" TEST_SOURCE
+                     "/scenarios/quickstart.json' scenarios/ && mkdir bin && ln -s '" TEST_VERYEDGE
+                     "' bin/veryedge"),
               0);
 }
 
@@ -23,7 +25,8 @@ static int run_page(const char *name)
             break;
         }
         *end = 0;
-        snprintf(line, sizeof(line), "cd " PROGRAM_DIR " && PATH=\"$PWD/bin:$PATH\" && %s >out.txt 2>err.txt", command);
+        snprintf(line, sizeof(line),
+                 "cd " PROGRAM_DIR " && PATH=\"$PWD/bin:$PATH\" && %s >out.txt 2>err.txt", command);
         if (system(line) != 0)
             TEST_FAIL("%s: %s: %s", name, command, program_text("err.txt"));
         at = end + 1;
@@ -69,7 +72,8 @@ static void lab_1_bandwidth(void)
     struct csv *c = program_csv("scenarios/labs/runs/sweep-lab-bandwidth/sweep.csv");
     CHECK_INT(csv_rows(c), 6);
     for (size_t i = 1; i < csv_rows(c); i++) {
-        CHECK_TRUE(program_cell(c, i, "mean_granularity") > program_cell(c, i - 1, "mean_granularity"));
+        CHECK_TRUE(program_cell(c, i, "mean_granularity") >
+                   program_cell(c, i - 1, "mean_granularity"));
         CHECK_NEAR(program_cell(c, i, "comm_kwh"), program_cell(c, 0, "comm_kwh"), 0);
     }
     csv_close(c);
@@ -88,13 +92,16 @@ static void lab_2_rank(void)
     const char *lab = "02-rank";
     const char *folders[] = {"scenarios/labs/runs/compare-02-rank/variants/rank=1,seed=1",
                              "scenarios/labs/runs/compare-02-rank/variants/rank=16,seed=1",
-                             "runs/lab-ranks/variants/rank=16,seed=1", "runs/lab-ranks/variants/rank=64,seed=1"};
+                             "runs/lab-ranks/variants/rank=16,seed=1",
+                             "runs/lab-ranks/variants/rank=64,seed=1"};
     CHECK_INT(run_page(lab), 3);
     CHECK_TRUE(summary(folders[1], "last_eval_loss") < 0.8 * summary(folders[0], "last_eval_loss"));
     CHECK_REL(summary(folders[1], "comm_kwh"), 16 * summary(folders[0], "comm_kwh"), 1e-6);
-    CHECK_NEAR(summary(folders[1], "mean_duration_s") / summary(folders[0], "mean_duration_s"), 2.5, 0.1);
+    CHECK_NEAR(summary(folders[1], "mean_duration_s") / summary(folders[0], "mean_duration_s"), 2.5,
+               0.1);
     CHECK_INT(summary("runs/lab-rank-4", "payload_up_bytes"), answer(lab, 1));
-    CHECK_REL(summary(folders[3], "mean_t_comm_s") / summary(folders[2], "mean_t_comm_s"), answer(lab, 2), 0.002);
+    CHECK_REL(summary(folders[3], "mean_t_comm_s") / summary(folders[2], "mean_t_comm_s"),
+              answer(lab, 2), 0.002);
 }
 
 static void lab_3_uneven_data(void)
@@ -105,7 +112,8 @@ static void lab_3_uneven_data(void)
     CHECK_INT(run_page(lab), 1);
     double more = summary(uneven, "last_eval_loss") / summary(even, "last_eval_loss") - 1;
     CHECK_NEAR(100 * more, answer(lab, 1), 0.2); /* other kernels round otherwise */
-    CHECK_NEAR(100 * (summary(uneven, "device_kwh") / summary(even, "device_kwh") - 1), answer(lab, 2), 0.02);
+    CHECK_NEAR(100 * (summary(uneven, "device_kwh") / summary(even, "device_kwh") - 1),
+               answer(lab, 2), 0.02);
     CHECK_NEAR(summary(uneven, "virtual_s"), summary(even, "virtual_s"), 1e-9);
     CHECK_NEAR(summary(uneven, "comm_kwh"), summary(even, "comm_kwh"), 1e-12);
 }
@@ -138,7 +146,8 @@ static void lab_5_stragglers(void)
     CHECK_INT(program_cell(c, 1, "arrived"), stated(lab, "%**: "));
     CHECK_INT(program_cell(c, 2, "arrived"), program_cell(c, 1, "arrived"));
     CHECK_INT(program_cell(c, 3, "arrived"), program_cell(c, 3, "selected"));
-    CHECK_NEAR(100 * (1 - program_cell(c, 1, "arrived") / program_cell(c, 1, "selected")), answer(lab, 1), 1e-9);
+    CHECK_NEAR(100 * (1 - program_cell(c, 1, "arrived") / program_cell(c, 1, "selected")),
+               answer(lab, 1), 1e-9);
     csv_close(c);
     c = program_csv("scenarios/labs/runs/plan-lab-stragglers/plan.csv");
     const char *point = program_word(c, csv_rows(c) - 1, "point");

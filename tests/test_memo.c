@@ -103,7 +103,7 @@ static void a_known_job_gives_the_same_bits_without_a_trainer(void)
     struct memo *m = open_memo(&b, &LORA, b.store);
     size_t n_bytes = N_CLIENTS * b.n * sizeof(float);
     CHECK_TRUE(!train(&b, m, 1));
-    float *first = ARENA_NEW(&b.a, float, N_CLIENTS * b.n);
+    float *first = ARENA_NEW(&b.a, float, N_CLIENTS *b.n);
     double loss[N_CLIENTS];
     memcpy(first, b.job.adapter_out, n_bytes);
     memcpy(loss, b.job.loss, sizeof(loss));
@@ -221,7 +221,8 @@ struct judged {
 
 /* An evaluation of an adapter of small values by the built-in model. */
 static void judge(const struct t5 *model, const struct tokens *t, struct dataset *heldout,
-                  struct store *store, const struct eval_spec *spec, float value, struct judged *out)
+                  struct store *store, const struct eval_spec *spec, float value,
+                  struct judged *out)
 {
     struct arena a = {0};
     struct memo *m = NULL;
@@ -317,8 +318,8 @@ static int run(const char *out, const char *more)
 static void check_same(const char *a, const char *b)
 {
     char line[512];
-    snprintf(line, sizeof(line), "cd " PROGRAM_DIR " && diff -r -x performance.json %s %s >diff.txt",
-             a, b);
+    snprintf(line, sizeof(line),
+             "cd " PROGRAM_DIR " && diff -r -x performance.json %s %s >diff.txt", a, b);
     if (system(line) != 0)
         TEST_FAIL("%s and %s: %s", a, b, program_text("diff.txt"));
 }
@@ -343,10 +344,14 @@ static void cold_warm_and_no_cache_write_the_same_bytes(void)
 /* Another network finds all, another seed nothing, and the run says so. */
 static void a_run_says_how_much_it_knew(void)
 {
-    CHECK_INT(program("run cold/scenario.json --set output.dir=other --set network.up=1Mbps --cache c"), 0);
-    CHECK_HAS(program_text("err.txt"), "known from former runs: 3 of 3 training passes, 3 of 3 evaluations");
+    CHECK_INT(
+        program("run cold/scenario.json --set output.dir=other --set network.up=1Mbps --cache c"),
+        0);
+    CHECK_HAS(program_text("err.txt"),
+              "known from former runs: 3 of 3 training passes, 3 of 3 evaluations");
     CHECK_INT(program("run cold/scenario.json --set output.dir=other --seed 2 --cache c"), 0);
-    CHECK_HAS(program_text("err.txt"), "known from former runs: 0 of 3 training passes, 0 of 3 evaluations");
+    CHECK_HAS(program_text("err.txt"),
+              "known from former runs: 0 of 3 training passes, 0 of 3 evaluations");
 }
 
 static void a_flipped_byte_in_any_entry_is_reported_once_and_mended(void)
@@ -358,7 +363,8 @@ static void a_flipped_byte_in_any_entry_is_reported_once_and_mended(void)
               0);
     CHECK_INT(run("mended", "--cache c"), 0);
     const char *said = program_text("err.txt");
-    CHECK_HAS(said, "warning: 6 known results could not be used and were computed again, the first: ");
+    CHECK_HAS(said,
+              "warning: 6 known results could not be used and were computed again, the first: ");
     CHECK_TRUE(!strchr(said, '\n') || strchr(said, '\n')[1] == 0);
     CHECK_HAS(program_text("mended/performance.json"), "\"damaged\": 6");
     check_same("none", "mended");
@@ -370,8 +376,8 @@ static void a_flipped_byte_in_any_entry_is_reported_once_and_mended(void)
 
 static void eight_runs_on_one_cache_at_once_are_all_right(void)
 {
-    CHECK_INT(program("--version >v.txt; for i in 1 2 3 4 5 6 7 8; do timeout 120 '" TEST_VERYEDGE "' " SMALL
-                      "--cache shared --set output.dir=at-$i 2>>said.txt & done; wait"),
+    CHECK_INT(program("--version >v.txt; for i in 1 2 3 4 5 6 7 8; do timeout 120 '" TEST_VERYEDGE
+                      "' " SMALL "--cache shared --set output.dir=at-$i 2>>said.txt & done; wait"),
               0);
     CHECK_STR(program_text("said.txt"), "");
     for (int i = 1; i <= 8; i++) {
@@ -394,6 +400,10 @@ static void a_cache_that_cannot_be_used_stops_nobody_who_did_not_ask_for_it(void
     CHECK_HAS(program_text("err.txt"), "--cache: /dev/null");
     CHECK_INT(run("o2", "--no-cache --cache c"), 2);
     CHECK_HAS(program_text("err.txt"), "--no-cache: expected it without --cache");
+    CHECK_INT(run("o2", "--cache small --cache-size 2MB"), 0); /* three adapters are 0.88 MB */
+    CHECK_HAS(program_text("err.txt"),
+              "warning: 3 results are larger than a quarter of --cache-size");
+    check_same("none", "o2");
     CHECK_INT(run("o2", "--cache-size 5kB"), 2);
     CHECK_HAS(program_text("err.txt"), "--cache-size: expected 1.04");
     CHECK_INT(run("o2", "--cache-size lots"), 2);
@@ -404,19 +414,24 @@ static void the_default_folder_is_the_standards(void)
 {
     CHECK_INT(run("o3", ""), 0);
     CHECK_INT(system("ls " PROGRAM_DIR "/.cache/veryedge/*.block >" PROGRAM_DIR "/ls.txt"), 0);
-    CHECK_INT(program("--version >v.txt; HOME=\"$PWD/home\" XDG_CACHE_HOME=not/absolute '" TEST_VERYEDGE "' " SMALL
-                      "--set output.dir=o4"),
-              0);
+    CHECK_INT(
+        program("--version >v.txt; HOME=\"$PWD/home\" XDG_CACHE_HOME=not/absolute '" TEST_VERYEDGE
+                "' " SMALL "--set output.dir=o4"),
+        0);
     CHECK_INT(system("ls " PROGRAM_DIR "/home/.cache/veryedge/*.block >" PROGRAM_DIR "/ls.txt"), 0);
 }
 
 /* One trains, the others find everything. */
 static void a_sweep_over_networks_trains_once(void)
 {
-    CHECK_INT(program("sweep cold/scenario.json --vary network.up=1Mbps,5Mbps,9Mbps,20Mbps --out s --cache fresh"),
+    CHECK_INT(program("sweep cold/scenario.json --vary network.up=1Mbps,5Mbps,9Mbps,20Mbps --out s "
+                      "--cache fresh"),
               0);
-    CHECK_HAS(program_text("err.txt"), "known from other runs: 9 of 12 training passes, 9 of 12 evaluations");
-    CHECK_INT(program("sweep cold/scenario.json --vary network.up=1Mbps,5Mbps,9Mbps,20Mbps --out t --no-cache"), 0);
+    CHECK_HAS(program_text("err.txt"),
+              "known from other runs: 9 of 12 training passes, 9 of 12 evaluations");
+    CHECK_INT(program("sweep cold/scenario.json --vary network.up=1Mbps,5Mbps,9Mbps,20Mbps --out t "
+                      "--no-cache"),
+              0);
     CHECK_STR(program_text("err.txt"), "");
     check_same("s/sweep.csv", "t/sweep.csv");
     check_same("s/variants", "t/variants");

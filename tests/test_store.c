@@ -1,4 +1,5 @@
-/* The store of blocks: what comes back is what was put, or nothing, whatever happens to the files. */
+/* The store of blocks: what comes back is what was put, or nothing, whatever happens to the files.
+ */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -133,8 +134,8 @@ static void a_torn_or_swapped_file_is_noticed(void)
     enum { N = 5000 };
     char path[128], other[128];
     struct store *s = fresh(64 << 20);
-    static const off_t lengths[] = {0, 1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + N - 1,
-                                    HEADER_BYTES + N + 1};
+    static const off_t lengths[] = {
+        0, 1, HEADER_BYTES - 1, HEADER_BYTES, HEADER_BYTES + N - 1, HEADER_BYTES + N + 1};
     path_of(1, path);
     for (size_t i = 0; i < 6; i++) {
         put(s, 1, N);
@@ -209,6 +210,8 @@ static void the_size_is_bounded_and_the_least_recently_used_go_first(void)
     CHECK_INT(n, N_FIRST + 8 - (long long)r.n_removed);
     put(s, 100, MAX / 4 + 1);
     CHECK_INT(get(s, 100, MAX / 4 + 1), 0); /* too large to be kept */
+    store_report(s, &r);
+    CHECK_INT(r.n_too_large, 1);
     CHECK_INT(damaged(s), 0);
     store_close(s);
 }
@@ -216,7 +219,8 @@ static void the_size_is_bounded_and_the_least_recently_used_go_first(void)
 static void other_files_stay_and_killed_writers_leftovers_go(void)
 {
     enum { N = 60000 };
-    static const char *const other[] = {FOLDER "/notes.txt", FOLDER "/0123456789abcdef0123456789abcdef",
+    static const char *const other[] = {FOLDER "/notes.txt",
+                                        FOLDER "/0123456789abcdef0123456789abcdef",
                                         FOLDER "/0123456789abcdef.block"};
     static const char leftover[] = FOLDER "/0123456789abcdef0123456789abcdef.block.tmp-7";
     struct store *s = fresh(1 << 20);

@@ -31,7 +31,7 @@ struct header {
 struct store {
     char *folder;
     size_t max_bytes;
-    size_t budget; /* what may be written before the folder is looked at again */
+    size_t budget;         /* what may be written before the folder is looked at again */
     pthread_mutex_t mutex; /* guards budget and report */
     struct store_report report;
 };
@@ -127,8 +127,8 @@ static bool read_whole(int fd, void *to, size_t n)
     return true;
 }
 
-/* NULL when the block is whole, otherwise what is wrong with it. Read, not mapped: a mapping of a file
- * that somebody cuts short would end the process. */
+/* NULL when the block is whole, otherwise what is wrong with it. Read, not mapped: a mapping of a
+ * file that somebody cuts short would end the process. */
 static const char *read_block(int fd, struct hash128 key, void **bytes, size_t *n)
 {
     struct stat st;
@@ -220,7 +220,8 @@ static bool look_at(const char *folder, struct look *l)
     for (struct dirent *d; (d = readdir(dir));) {
         struct stat st;
         bool aside = is_aside(d->d_name);
-        if ((!aside && !is_block(d->d_name)) || fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW))
+        if ((!aside && !is_block(d->d_name)) ||
+            fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW))
             continue;
         if (aside) {
             if (now.tv_sec - st.st_mtim.tv_sec > STALE_ASIDE_S)
@@ -264,8 +265,8 @@ static size_t evict(int folder, struct look *l, double bytes)
     return n_removed;
 }
 
-/* Room for cost bytes at least. One process at a time removes; another goes on meanwhile, because the
- * first makes room for both. Called with the mutex held. */
+/* Room for cost bytes at least. One process at a time removes; another goes on meanwhile, because
+ * the first makes room for both. Called with the mutex held. */
 static void make_room(struct store *s, size_t cost)
 {
     struct look l = {0};
@@ -289,7 +290,8 @@ static void make_room(struct store *s, size_t cost)
 static bool reserve(struct store *s, size_t cost)
 {
     pthread_mutex_lock(&s->mutex);
-    bool may = !s->report.unwritable[0] && cost <= s->max_bytes / 4;
+    bool is_too_large = cost > s->max_bytes / 4, may = !is_too_large && !s->report.unwritable[0];
+    s->report.n_too_large += is_too_large;
     if (may && s->budget < cost)
         make_room(s, cost);
     if (may)
@@ -307,7 +309,8 @@ void store_put(struct store *s, struct hash128 key, const void *bytes, size_t n)
     char *path = path_of(s, key);
     struct header h = header_of(key, bytes, n);
     enum err_code code = file_create(&f, path, &e);
-    if (!code && ((code = file_write(f, &h, sizeof(h), &e)) || (code = file_write(f, bytes, n, &e))))
+    if (!code &&
+        ((code = file_write(f, &h, sizeof(h), &e)) || (code = file_write(f, bytes, n, &e))))
         file_abandon(f);
     else if (!code)
         code = file_commit_unsynced(f, &e);

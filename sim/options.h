@@ -1,9 +1,7 @@
-/* sim/options.h: devices, tariffs and whatever else one may buy, as a list in a file, for `plan
- * --cheapest`:
+/* sim/options.h: devices, tariffs and whatever else one may buy, as a list in a file, for
+ * `plan --cheapest`:
  *
- *   { "options": [
- *       { "name": "Orin on LTE S", "set": { "clients.device": "agx-orin-64gb", "network.up":
- * "5Mbps" }, "price": { "client": 1999, "gb": 2.5 } }, ... ] }
+ *   { "options": [ { "name": "LTE S", "set": { "network.up": "5Mbps" }, "price": { "gb": 2 } } ] }
  *
  * set: what --set takes; price: sim/limits.h, over the prices of the command line. */
 #ifndef SIM_OPTIONS_H

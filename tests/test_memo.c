@@ -341,7 +341,7 @@ static void cold_warm_and_no_cache_write_the_same_bytes(void)
     check_same("none", "warm");
 }
 
-/* Another network finds all, another seed nothing, and the run says so. */
+/* Another network finds all, another seed nothing, a longer run the rounds before. */
 static void a_run_says_how_much_it_knew(void)
 {
     CHECK_INT(
@@ -352,6 +352,10 @@ static void a_run_says_how_much_it_knew(void)
     CHECK_INT(program("run cold/scenario.json --set output.dir=other --seed 2 --cache c"), 0);
     CHECK_HAS(program_text("err.txt"),
               "known from former runs: 0 of 3 training passes, 0 of 3 evaluations");
+    CHECK_INT(program("run cold/scenario.json --set output.dir=other --set federation.rounds=4 "
+                      "--cache c"),
+              0);
+    CHECK_HAS(program_text("err.txt"), "3 of 4 training passes, 2 of 3 evaluations");
 }
 
 static void a_flipped_byte_in_any_entry_is_reported_once_and_mended(void)
@@ -372,6 +376,23 @@ static void a_flipped_byte_in_any_entry_is_reported_once_and_mended(void)
     CHECK_HAS(program_text("again/performance.json"), "\"passes_known\": 3");
     CHECK_HAS(program_text("again/performance.json"), "\"damaged\": 0");
     CHECK_STR(program_text("err.txt"), "");
+}
+
+/* Killed when two results are kept: asked again, the run finds at least those. */
+static void a_killed_run_finds_what_it_had_trained(void)
+{
+    CHECK_INT(program("--version >v.txt; '" TEST_VERYEDGE "' " SMALL
+                      "--cache k --set output.dir=k1 2>said.txt & pid=$!; i=0; until "
+                      "[ $(ls k 2>ls.txt | grep -c 'block$') -ge 2 ] || [ $i -ge 3000 ]; do "
+                      "sleep 0.01; i=$((i + 1)); done; kill -KILL $pid; wait $pid; true"),
+              0);
+    CHECK_INT(run("k2", "--cache k"), 0);
+    const char *said = program_text("k2/performance.json");
+    const char *passes = strstr(said, "\"passes_known\": ");
+    const char *evaluations = strstr(said, "\"evaluations_known\": ");
+    CHECK_TRUE(passes && evaluations && atoi(passes + 16) + atoi(evaluations + 21) >= 2);
+    CHECK_HAS(said, "\"damaged\": 0");
+    check_same("none", "k2");
 }
 
 static void eight_runs_on_one_cache_at_once_are_all_right(void)
@@ -447,6 +468,7 @@ int main(void)
     CASE(cold_warm_and_no_cache_write_the_same_bytes);
     CASE(a_run_says_how_much_it_knew);
     CASE(a_flipped_byte_in_any_entry_is_reported_once_and_mended);
+    CASE(a_killed_run_finds_what_it_had_trained);
     CASE(eight_runs_on_one_cache_at_once_are_all_right);
     CASE(a_cache_that_cannot_be_used_stops_nobody_who_did_not_ask_for_it);
     CASE(the_default_folder_is_the_standards);

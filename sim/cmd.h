@@ -10,6 +10,7 @@
 enum err_code cmd_run(int argc, char **argv, struct err *e);
 enum err_code cmd_compare(int argc, char **argv, struct err *e);
 enum err_code cmd_sweep(int argc, char **argv, struct err *e);
+enum err_code cmd_plan(int argc, char **argv, struct err *e);
 enum err_code cmd_check(int argc, char **argv, struct err *e);
 enum err_code cmd_pretrain(int argc, char **argv, struct err *e);
 enum err_code cmd_merge(int argc, char **argv, struct err *e);

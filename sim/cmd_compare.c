@@ -5,6 +5,7 @@
 
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
+#include "sim/cache.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
 #include "sim/compare.h"
@@ -20,6 +21,7 @@ struct args {
     struct cli_list sets, vary;
     int64_t n_seeds, n_jobs, n_workers;
     double to_loss, to_rouge;
+    struct cache_args cache;
     bool is_fresh;
 };
 
@@ -34,12 +36,13 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_DOUBLE("to-loss", "X", "time and energy to this loss (default: the first one's last)",
                    0, 1e3, &a->to_loss),
         CLI_DOUBLE("to-rouge", "X", "time and energy to this ROUGE-1", 0, 100, &a->to_rouge),
-        CLI_INT("jobs", "N", "runs at once (default: 1 where any trains, else one per core)", 1,
+        CLI_INT("jobs", "N", "runs at once (default: 1 while it trains anew, else one per core)", 1,
                 MAX_JOBS, &a->n_jobs),
         CLI_INT("workers", "N", "threads that train in each run (default: the cores, shared)", 1,
                 MAX_JOBS, &a->n_workers),
         CLI_TEXT("out", "DIR", "compare.csv, and the runs below (default: runs/compare-NAME)",
                  &a->out),
+        CACHE_OPTIONS(a->cache),
         CLI_FLAG("fresh", "run again what is there already", &a->is_fresh),
         CLI_END,
     };
@@ -192,9 +195,11 @@ static enum err_code compare(const struct args *a, struct variants *vs, const st
     uint64_t *seed = ARENA_NEW(arena, uint64_t, (size_t)a->n_seeds);
     struct comparison *c =
         comparison_new(arena, a->n_files * g->n_points, (size_t)a->n_seeds, seed);
-    const struct variant_options o = {
+    struct variant_options o = {
         .n_jobs = (int)a->n_jobs, .n_workers = (int)a->n_workers, .is_fresh = a->is_fresh};
     enum err_code code = read_seeds(a, g, arena, seed, e);
+    if (!code)
+        code = cache_resolve(&o.cache, &a->cache, arena, e);
     if (code)
         return code;
     log_init(&log, false);

@@ -16,6 +16,7 @@ struct args {
     struct cli_list sets;
     const char *backend, *precision;
     int64_t workers, seed, parent;
+    struct cache_args cache;
     bool is_quiet;
 };
 
@@ -29,6 +30,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_TEXT("backend", "NAME", "auto, cpu or cuda: the same as --set compute.backend=NAME", &a->backend),
         CLI_TEXT("precision", "NAME", "float32 or bf16: the same as --set compute.precision=NAME",
                  &a->precision),
+        CACHE_OPTIONS(a->cache),
         CLI_FLAG("quiet", "print nothing but errors", &a->is_quiet),
         CLI_INT("parent", "PID", "end at once when this process ends (compare and sweep say so)", 1, INT32_MAX,
                 &a->parent),
@@ -113,17 +115,22 @@ enum err_code cmd_run(int argc, char **argv, struct err *e)
     if (a.parent && (code = spawn_end_with(a.parent, e)))
         return code;
     struct scenario *s = NULL;
-    code = scenario_load(&s, a.scenario, a.sets.n, a.sets.value, e);
-    if (code)
-        return code;
     struct log log;
-    log_init(&log, a.is_quiet);
+    struct arena arena = {0};
     struct run_options o = {.n_workers = (int)a.workers, .has_files = true};
     struct summary_record summary = {0};
     struct run_performance performance = {0};
+    code = cache_resolve(&o.cache, &a.cache, &arena, e);
+    if (!code)
+        code = scenario_load(&s, a.scenario, a.sets.n, a.sets.value, e);
+    if (code)
+        goto done;
+    log_init(&log, a.is_quiet);
     code = run_scenario(s, &o, &log, &summary, &performance, e);
     if (!a.is_quiet && (!code || code == ERR_INTERRUPTED) && summary.name)
         print_closing(s, &summary, &performance);
+done:
     scenario_close(s);
+    arena_free(&arena);
     return code;
 }

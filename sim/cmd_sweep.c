@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "sim/base/file.h"
+#include "sim/cache.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
 #include "sim/scenario.h"
@@ -13,6 +14,7 @@ struct args {
     const char *scenario, *out, *figure;
     struct cli_list sets, vary;
     int64_t n_jobs, n_workers;
+    struct cache_args cache;
     bool is_fresh;
 };
 
@@ -25,11 +27,12 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_TEXT("figure", "NAME",
                  "of summary.json, to draw (default: last_eval_loss or mean_granularity)",
                  &a->figure),
-        CLI_INT("jobs", "N", "runs at once (default: 1 where any trains, else one per core)", 1,
+        CLI_INT("jobs", "N", "runs at once (default: 1 while it trains anew, else one per core)", 1,
                 MAX_JOBS, &a->n_jobs),
         CLI_INT("workers", "N", "threads that train in each run (default: the cores, shared)", 1,
                 MAX_JOBS, &a->n_workers),
         CLI_TEXT("out", "DIR", "sweep.csv, and the runs below (default: runs/sweep-NAME)", &a->out),
+        CACHE_OPTIONS(a->cache),
         CLI_FLAG("fresh", "run again what is there already", &a->is_fresh),
         CLI_END,
     };
@@ -85,9 +88,11 @@ static enum err_code sweep(const struct args *a, struct variants *vs, const stru
 {
     struct log log;
     const struct column *figure;
-    const struct variant_options o = {
+    struct variant_options o = {
         .n_jobs = (int)a->n_jobs, .n_workers = (int)a->n_workers, .is_fresh = a->is_fresh};
     enum err_code code = sweep_figure(&figure, a->figure, vs, e);
+    if (!code)
+        code = cache_resolve(&o.cache, &a->cache, &vs->arena, e);
     if (code)
         return code;
     log_init(&log, false);

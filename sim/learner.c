@@ -5,20 +5,22 @@
 
 #include "models/backend.h"
 #include "models/lora_mean.h"
+#include "models/memo.h"
 #include "models/peft.h"
 #include "sim/base/check.h"
+#include "sim/base/file.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
 #include "sim/base/wall.h"
 #include "sim/learner_plan.h"
-
-
 
 /* One chunk of the cohort: a job of the training lane. */
 struct chunk {
     struct learner *learner;
     struct pool_job job;
     size_t first, n; /* members first .. first + n - 1 of this round's trainees */
+    double n_tokens;
+    bool is_known; /* the store had the result */
     enum err_code code;
     struct err err;
     double wall_s;
@@ -32,6 +34,7 @@ struct evaluation {
     struct eval_result result;
     struct arena arena;
     const char *text[LEARNER_TEXTS];
+    bool is_known;
     enum err_code code;
     struct err err;
     double wall_s;
@@ -49,6 +52,9 @@ struct learner {
     size_t most_steps; /* of a client in a round */
     struct trainer *trainer;
     struct evaluator *evaluator;
+    struct eval_spec eval;
+    struct hash128 vocabulary; /* of spiece.model's bytes */
+    struct memo *memo;
     struct server_state server;
     float *adapter;        /* what this round's clients get [size] */
     float *adapter_out;    /* [n_per_round * size], by trainee */
@@ -61,12 +67,14 @@ struct learner {
     const float **arrived;
     double *weight;
     uint32_t *client;      /* by trainee */
+    double *n_tokens;      /* by trainee */
     size_t n_trainees;
     uint64_t job_seed;
     size_t n_chunks, max_chunks;
     struct chunk *chunk;
     struct evaluation evaluation[LEARNER_MAX_EVALUATIONS];
     double train_wall_s, evaluate_wall_s, tokens_trained;
+    struct learner_counts counts;
     struct arena arena;
 };
 
@@ -145,6 +153,7 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     l->arrived = ARENA_NEW(&l->arena, const float *, k);
     l->weight = ARENA_NEW(&l->arena, double, k);
     l->client = ARENA_NEW(&l->arena, uint32_t, k);
+    l->n_tokens = ARENA_NEW(&l->arena, double, k);
     l->max_chunks = (k + learner_chunk(s) - 1) / learner_chunk(s);
     l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
     for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && s->eval_samples; i++) {
@@ -162,14 +171,26 @@ static enum err_code open_engines(struct learner *l, struct err *e)
                                       s->n_workers, e);
     if (code || !s->eval_samples)
         return code;
-    struct eval_spec eval = {.n_samples = s->eval_samples,
-                             .wants_rouge = s->wants_rouge,
-                             .max_new_tokens = s->max_new_tokens,
-                             .beams = s->beams,
-                             .batch = s->eval_batch,
-                             .is_full = s->is_full};
-    return evaluator_open(&l->evaluator, l->model, s->is_full ? NULL : &s->lora, l->tokens, l->heldout, &eval,
-                          s->n_workers, e);
+    l->eval = (struct eval_spec){.n_samples = s->eval_samples,
+                                 .wants_rouge = s->wants_rouge,
+                                 .max_new_tokens = s->max_new_tokens,
+                                 .beams = s->beams,
+                                 .batch = s->eval_batch,
+                                 .is_full = s->is_full};
+    return evaluator_open(&l->evaluator, l->model, s->is_full ? NULL : &s->lora, l->tokens, l->heldout,
+                          &l->eval, s->n_workers, e);
+}
+
+static enum err_code open_memo(struct learner *l, struct err *e)
+{
+    const struct memo_subject subject = {.model = l->model,
+                                         .lora = l->spec.is_full ? NULL : &l->spec.lora,
+                                         .size = l->size,
+                                         .eval = l->evaluator ? &l->eval : NULL,
+                                         .heldout = l->heldout,
+                                         .vocabulary = l->vocabulary,
+                                         .n_texts = LEARNER_TEXTS};
+    return memo_open(&l->memo, l->spec.store, &subject, e);
 }
 
 static enum err_code open_tokens(struct learner *l, struct err *e)
@@ -178,9 +199,15 @@ static enum err_code open_tokens(struct learner *l, struct err *e)
     enum err_code code = t5_folder(&folder, l->spec.weights, e);
     if (code)
         return code;
-    struct arena scratch = {0};
-    code = tokens_open(&l->tokens, arena_printf(&scratch, "%s/spiece.model", folder), e);
-    arena_free(&scratch);
+    char *path = file_join(folder, "spiece.model");
+    struct file f = {0};
+    code = tokens_open(&l->tokens, path, e);
+    if (!code)
+        code = file_map(&f, path, e);
+    if (!code)
+        l->vocabulary = hash_bytes(f.bytes, f.n_bytes);
+    file_unmap(&f);
+    mem_free(path);
     mem_free(folder);
     return code;
 }
@@ -214,7 +241,7 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
     l->size = spec->is_full ? t5_n_flat(l->model) : l->layout.size;
     if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
         (code = learner_check_memory(&l->spec, l->size, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
-        (code = begin_weights(l, e)))
+        (code = open_memo(l, e)) || (code = begin_weights(l, e)))
         goto done;
     server_state_init_f32(&l->server, &spec->server, l->size, l->adapter);
     *out = l;
@@ -231,6 +258,7 @@ void learner_close(struct learner *l)
     for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++)
         arena_free(&l->evaluation[i].arena);
     server_state_fini(&l->server);
+    memo_close(l->memo);
     evaluator_close(l->evaluator);
     trainer_close(l->trainer);
     split_fini(&l->split);
@@ -299,6 +327,11 @@ double learner_tokens(const struct learner *l)
     return l->tokens_trained;
 }
 
+struct learner_counts learner_counts(const struct learner *l)
+{
+    return l->counts;
+}
+
 size_t learner_bytes(const struct learner *l)
 {
     return trainer_bytes(l->trainer);
@@ -318,7 +351,7 @@ static void train_chunk(void *arg)
                             .adapter_in = l->adapter,
                             .adapter_out = l->adapter_out + c->first * l->size,
                             .loss = l->loss + c->first};
-    c->code = trainer_run(l->trainer, &job, &c->err);
+    c->code = memo_train(l->memo, l->trainer, &job, &c->is_known, &c->err);
     c->wall_s = wall_s() - begun_s;
 }
 
@@ -330,9 +363,10 @@ static void fill_member(struct learner *l, uint32_t round, uint32_t client)
     int *n_per_step = l->n_per_step + t * steps;
     size_t n = split_deal(&l->split, &l->spec.dealing, l->spec.seed, client, round, steps, l->index,
                           n_per_step);
+    l->n_tokens[t] = 0;
     for (size_t i = 0; i < n; i++) {
         to[i] = &l->train->sample[l->index[i]];
-        l->tokens_trained += to[i]->n_input + to[i]->n_target;
+        l->n_tokens[t] += to[i]->n_input + to[i]->n_target;
     }
     l->client[t] = client;
     l->member[t] = (struct train_member){.client = client, .sample = to, .n_per_step = n_per_step};
@@ -355,6 +389,8 @@ void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *
         size_t left = l->n_trainees - first;
         struct chunk *c = &l->chunk[l->n_chunks++];
         *c = (struct chunk){.learner = l, .first = first, .n = left < size ? left : size};
+        for (size_t i = 0; i < c->n; i++)
+            c->n_tokens += l->n_tokens[first + i];
         c->job = (struct pool_job){.work = train_chunk, .arg = c};
         pool_submit(l->pool, LEARNER_LANE_TRAIN, &c->job);
     }
@@ -404,7 +440,11 @@ enum err_code learner_end_round(struct learner *l, struct err *e)
         enum err_code code = pool_wait(l->pool, &l->chunk[i].job, e);
         if (code)
             return code;
-        l->train_wall_s += l->chunk[i].wall_s;
+        const struct chunk *c = &l->chunk[i];
+        l->train_wall_s += c->wall_s;
+        l->tokens_trained += c->is_known ? 0 : c->n_tokens;
+        l->counts.n_passes++;
+        l->counts.n_known_passes += c->is_known;
     }
     l->n_chunks = 0;
     return OK;
@@ -416,12 +456,9 @@ static void evaluate(void *arg)
 {
     struct evaluation *v = arg;
     double begun_s = wall_s();
-    struct evaluator *evaluator = v->learner->evaluator;
-    v->code = evaluator_run(evaluator, v->adapter, &v->result, &v->err);
-    for (size_t i = 0; i < LEARNER_TEXTS; i++) {
-        bool is_there = !v->code && v->result.has_rouge && i < v->learner->spec.eval_samples;
-        v->text[i] = is_there ? arena_strdup(&v->arena, evaluator_text(evaluator, i)) : NULL;
-    }
+    struct learner *l = v->learner;
+    v->code = memo_evaluate(l->memo, l->evaluator, v->adapter, &v->result, v->text, &v->arena, &v->is_known,
+                            &v->err);
     v->wall_s = wall_s() - begun_s;
 }
 
@@ -455,6 +492,8 @@ bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_res
         return *code != OK;
     v->is_taken = false;
     l->evaluate_wall_s += v->wall_s;
+    l->counts.n_evaluations++;
+    l->counts.n_known_evaluations += v->is_known;
     *out = v->result;
     *code = v->code;
     if (v->code && e)

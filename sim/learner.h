@@ -18,6 +18,7 @@
 #include "models/split.h"
 #include "models/trainer.h"
 #include "sim/base/err.h"
+#include "sim/base/store.h"
 #include "sim/pool.h"
 #include "sim/server_opt.h"
 
@@ -45,6 +46,7 @@ struct learner_spec {
     bool wants_rouge;
     int max_new_tokens;
     struct t5_beams beams;   /* of the summaries */
+    struct store *store;     /* of results known from former runs; NULL: none */
 };
 
 struct learner;
@@ -92,8 +94,13 @@ const struct sample *learner_heldout(const struct learner *l, size_t i);
 /* Real seconds that jobs ran, for performance.json. */
 double learner_train_wall_s(const struct learner *l);
 double learner_evaluate_wall_s(const struct learner *l);
-/* Tokens trained on so far. */
+/* Tokens trained on so far, those of known results left out. */
 double learner_tokens(const struct learner *l);
+/* Jobs so far, and how many of them the store knew. */
+struct learner_counts {
+    size_t n_passes, n_known_passes, n_evaluations, n_known_evaluations;
+};
+struct learner_counts learner_counts(const struct learner *l);
 size_t learner_bytes(const struct learner *l); /* memory planned for training */
 
 #endif

@@ -17,6 +17,7 @@ static const struct command {
      cmd_check},
     {"compare", "run variants with the same seeds; every main figure side by side", cmd_compare},
     {"sweep", "run every combination of the values of some keys; resumable", cmd_sweep},
+    {"plan", "find what is just enough to stay within limits, and what to upgrade first", cmd_plan},
     {"pretrain", "make the built-in model from nothing, or probe what LoRA can teach one",
      cmd_pretrain},
     {"samples", "print what a run's model wrote before the first round and after the last", cmd_samples},
@@ -36,7 +37,6 @@ static void print_help(void)
         printf("  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].what);
     printf("\nveryedge COMMAND --help explains a command, veryedge --version this build and its libraries\n\n"
            "examples:\n"
-           "  veryedge run scenarios/quickstart.json\n"
            "  veryedge run scenarios/quickstart.json --set network.topology=wired\n\n"
            "exit status: 0 done, 1 failed, 2 asked wrongly, 130 interrupted (complete rounds are kept)\n");
 }

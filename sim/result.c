@@ -54,6 +54,31 @@ enum err_code result_summary(struct summary_record *out, struct arena *a, const 
     return code;
 }
 
+struct result_cache result_cache(const char *folder)
+{
+    struct result_cache r = {0};
+    const struct {
+        const char *key;
+        int64_t *to;
+    } field[] = {{"passes", &r.passes},
+                 {"passes_known", &r.passes_known},
+                 {"evaluations", &r.evaluations},
+                 {"evaluations_known", &r.evaluations_known},
+                 {"damaged", &r.damaged}};
+    const int64_t none = 0;
+    struct json_doc *doc = NULL;
+    struct json cache;
+    char *path = file_join(folder, "performance.json");
+    bool is_there = !json_load(&doc, path, NULL) &&
+                    !json_object_opt(json_root(doc), "cache", &cache, NULL);
+    for (size_t i = 0; is_there && i < sizeof(field) / sizeof(field[0]); i++)
+        if (json_int(cache, field[i].key, 0, LARGEST_COUNT, &none, field[i].to, NULL))
+            *field[i].to = 0;
+    json_close(doc);
+    mem_free(path);
+    return r;
+}
+
 static enum err_code number_at(const struct csv *csv, const char *path, size_t row,
                                const char *column, double *out, struct err *e)
 {

@@ -3,6 +3,7 @@
 #define SIM_RESULT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "sim/base/err.h"
 #include "sim/base/mem.h"
@@ -12,6 +13,12 @@
  * text "". Texts lie in the arena. */
 enum err_code result_summary(struct summary_record *out, struct arena *a, const char *folder,
                              struct err *e);
+
+/* What FOLDER/performance.json says of the cache; zeros where it says nothing. */
+struct result_cache {
+    int64_t passes, passes_known, evaluations, evaluations_known, damaged;
+};
+struct result_cache result_cache(const char *folder);
 
 /* The first moment at which a column of rounds.csv was at or below (is_below), or at or above, a
  * bound. */

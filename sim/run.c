@@ -29,6 +29,7 @@ struct run {
     struct log *log;
     struct outdir dir;
     struct pool *pool;
+    struct store *store;
     struct learner *learner;
     struct costs costs;
     struct plan *plan;
@@ -85,7 +86,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
 {
     const struct scenario *s = r->s;
     enum err_code code = pool_open(&r->pool, LEARNER_LANES, e);
-    if (code || s->model.train == SCENARIO_NONE)
+    if (code || s->model.train == SCENARIO_NONE || (code = cache_open(&r->store, &r->o->cache, r->log, e)))
         return code;
     struct learner_spec spec = {.weights = s->model.weights,
                                 .backend = backend_with(s->compute.backend, s->compute.precision),
@@ -107,7 +108,8 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .eval_batch = s->evaluate.batch,
                                 .wants_rouge = s->evaluate.has_rouge,
                                 .beams = s->evaluate.beams,
-                                .max_new_tokens = s->evaluate.max_new_tokens};
+                                .max_new_tokens = s->evaluate.max_new_tokens,
+                                .store = r->store};
     code = learner_open(&r->learner, &spec, r->pool, e);
     if (code)
         return code;
@@ -207,6 +209,7 @@ static void close_all(struct run *r)
     mem_free(r->used);
     costs_fini(&r->costs);
     learner_close(r->learner);
+    store_close(r->store);
 }
 
 /* --- results --- */
@@ -260,6 +263,16 @@ static enum err_code write_performance(struct run *r, struct err *e)
     json_out_double(&o, "peak_bytes", p->peak_bytes);
     json_out_int(&o, "workers", p->n_workers);
     json_out_string(&o, "trained_on", r->choice.ops ? r->choice.about : "none");
+    if (r->store) {
+        json_out_begin(&o, "cache", '{');
+        json_out_string(&o, "folder", r->o->cache.folder);
+        json_out_int(&o, "passes", (int64_t)p->counts.n_passes);
+        json_out_int(&o, "passes_known", (int64_t)p->counts.n_known_passes);
+        json_out_int(&o, "evaluations", (int64_t)p->counts.n_evaluations);
+        json_out_int(&o, "evaluations_known", (int64_t)p->counts.n_known_evaluations);
+        json_out_int(&o, "damaged", (int64_t)p->n_damaged);
+        json_out_end(&o, '}');
+    }
     json_out_end(&o, '}');
     return write_json(r, "performance.json", &o, e);
 }
@@ -298,6 +311,23 @@ static void measure(struct run *r, double opened_s)
     r->perf.train_s = learner_train_wall_s(r->learner);
     r->perf.evaluate_s = learner_evaluate_wall_s(r->learner);
     r->perf.tokens = learner_tokens(r->learner);
+    r->perf.counts = learner_counts(r->learner);
+    if (!r->store)
+        return;
+    struct store_report report;
+    store_report(r->store, &report);
+    r->perf.n_damaged = report.n_damaged;
+}
+
+/* What came from the cache, and what was wrong with it. */
+static void tell_cache(struct run *r)
+{
+    const struct learner_counts *c = &r->perf.counts;
+    if (!r->store)
+        return;
+    log_note(r->log, "known from former runs: %zu of %zu training passes, %zu of %zu evaluations", c->n_known_passes,
+             c->n_passes, c->n_known_evaluations, c->n_evaluations);
+    cache_warn(r->store, r->log);
 }
 
 enum err_code run_scenario(struct scenario *s, const struct run_options *o, struct log *log,
@@ -327,6 +357,7 @@ enum err_code run_scenario(struct scenario *s, const struct run_options *o, stru
         err_set(e, code, "%" PRId64 " complete round%s kept", n_rounds,
                 n_rounds == 1 ? " is" : "s are");
     measure(&r, opened_s);
+    tell_cache(&r);
     if (o->has_files) {
         struct err why = {0};
         enum err_code written = write_results(&r, &why);

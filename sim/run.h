@@ -7,18 +7,23 @@
 #include "models/backend.h"
 #include "sim/base/err.h"
 #include "sim/base/log.h"
+#include "sim/cache.h"
+#include "sim/learner.h"
 #include "sim/record.h"
 #include "sim/scenario.h"
 
 struct run_options {
     int n_workers;   /* threads of a training pass; 0: as many as there are cores */
     bool has_files;  /* write the output folder; benchmarks do not */
+    struct cache cache; /* of results of training; zeroed: none */
 };
 
 /* Wall-clock readings: the only thing about a run that does not repeat. */
 struct run_performance {
     double open_s, run_s, train_s, evaluate_s; /* train and evaluate: seconds that their jobs took */
-    double tokens;                             /* trained on */
+    double tokens;                             /* trained on, without what the cache knew */
+    struct learner_counts counts;              /* jobs, and those that the cache knew */
+    size_t n_damaged;                          /* blocks of the cache */
     double peak_bytes;                         /* of the process */
     int n_workers;
 };

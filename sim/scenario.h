@@ -184,5 +184,8 @@ double scenario_payload_bytes(const struct scenario *s, const struct t5_config *
  * scenario they give the same one. with_output false leaves output.dir out, so that the same
  * scenario gives the same text whatever folder it is written to. */
 void scenario_write(const struct scenario *s, struct json_out *o, bool with_output);
+/* Only what training depends on, and whatever is written beside it: two scenarios of which this is the same
+ * train the same, unless their networks let other clients arrive. */
+void scenario_write_learning(const struct scenario *s, struct json_out *o);
 
 #endif

@@ -147,21 +147,8 @@ static void write_federation(const struct scenario_federation *f, struct json_ou
     json_out_end(o, '}');
 }
 
-static void write_rest(const struct scenario *s, struct json_out *o)
+static void write_evaluate(const struct scenario_evaluate *v, struct json_out *o)
 {
-    const struct scenario_compute *c = &s->compute;
-    const struct scenario_evaluate *v = &s->evaluate;
-    json_out_begin(o, "compute", '{');
-    json_out_string(o, "backend", c->backend);
-    json_out_string(o, "precision", c->precision);
-    if (c->is_profile)
-        json_out_string(o, "time", "profile");
-    else
-        write_quantity(o, "time", c->fixed_s, "s");
-    json_out_string(o, "profile_reading",
-                    c->reading == DEVICE_PRINTED ? "printed" : "without-double-count");
-    json_out_int(o, "chunk", (int64_t)c->chunk);
-    json_out_end(o, '}');
     json_out_begin(o, "evaluate", '{');
     json_out_int(o, "every", v->every);
     json_out_int(o, "samples", (int64_t)v->samples);
@@ -174,6 +161,23 @@ static void write_rest(const struct scenario *s, struct json_out *o)
         json_out_bool(o, "early_stopping", v->beams.early_stopping);
     }
     json_out_end(o, '}');
+}
+
+static void write_rest(const struct scenario *s, struct json_out *o)
+{
+    const struct scenario_compute *c = &s->compute;
+    json_out_begin(o, "compute", '{');
+    json_out_string(o, "backend", c->backend);
+    json_out_string(o, "precision", c->precision);
+    if (c->is_profile)
+        json_out_string(o, "time", "profile");
+    else
+        write_quantity(o, "time", c->fixed_s, "s");
+    json_out_string(o, "profile_reading",
+                    c->reading == DEVICE_PRINTED ? "printed" : "without-double-count");
+    json_out_int(o, "chunk", (int64_t)c->chunk);
+    json_out_end(o, '}');
+    write_evaluate(&s->evaluate, o);
     json_out_begin(o, "energy", '{');
     perbit_write(o, "per_bit", &s->energy.per_bit);
     json_out_string(o, "accounting", s->energy.accounting->name);
@@ -198,4 +202,15 @@ void scenario_write(const struct scenario *s, struct json_out *o, bool with_outp
         write_path(o, "dir", s->output.dir);
     json_out_int(o, "adapter_every", (int64_t)s->output.adapter_every);
     json_out_end(o, '}');
+}
+
+void scenario_write_learning(const struct scenario *s, struct json_out *o)
+{
+    json_out_int(o, "seed", (int64_t)s->seed);
+    json_out_int(o, "clients", (int64_t)s->n_clients);
+    json_out_int(o, "chunk", (int64_t)s->compute.chunk);
+    write_model(&s->model, o);
+    write_data(s, o);
+    write_federation(&s->federation, o);
+    write_evaluate(&s->evaluate, o);
 }

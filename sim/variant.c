@@ -20,7 +20,7 @@
 #include "sim/run.h"
 #include "sim/spawn.h"
 
-enum { MAX_PATH = 4096, MAX_FOLDER_NAME = 64, N_FIXED_ARGS = 8 };
+enum { MAX_PATH = 4096, MAX_FOLDER_NAME = 64, N_FIXED_ARGS = 8 + CACHE_MAX_ARGS };
 
 /* --- the folder --- */
 
@@ -137,6 +137,10 @@ static void read_scenario(struct variants *vs, struct variant *v)
     run_scenario_text(s, &o);
     v->resolved = arena_strdup(&vs->arena, o.text);
     json_out_fini(&o);
+    json_out_init(&o);
+    scenario_write_learning(s, &o);
+    v->learning = hash_bytes(o.text, o.n);
+    json_out_fini(&o);
     scenario_close(s);
 }
 
@@ -196,8 +200,10 @@ static enum err_code disown_former(const struct variant *v, struct err *e)
 struct session {
     struct variants *vs;
     struct log *log;
+    const struct variant_options *o;
     size_t n_children, n_ended, n_kept;
-    size_t *index; /* of each child's variant */
+    size_t n_first; /* children that run before the others */
+    size_t *index;  /* of each child's variant */
     double begun_s;
 };
 
@@ -231,7 +237,7 @@ static void child_ended(void *user, size_t child)
 
 /* argv of `veryedge run`; in the arena. */
 static const char *const *command_of(struct variants *vs, const struct variant *v, const char *self,
-                                     int n_workers)
+                                     int n_workers, const struct cache *cache)
 {
     struct arena *a = &vs->arena;
     const char **argv = ARENA_NEW(a, const char *, N_FIXED_ARGS + 2 * v->n_sets + 4);
@@ -243,6 +249,8 @@ static const char *const *command_of(struct variants *vs, const struct variant *
     if (n_workers > 0)
         argv[n++] = arena_printf(a, "--workers=%d", n_workers);
     argv[n++] = arena_printf(a, "--backend=%s", v->backend);
+    if (v->is_training)
+        n += cache_words(cache, argv + n, a);
     for (size_t i = 0; i < v->n_sets; i++)
         argv[n++] = arena_printf(a, "--set=%s", v->sets[i]);
     struct json_out o; /* as JSON: a folder may be called "5" */
@@ -269,26 +277,28 @@ static void settle(struct variants *vs, struct variant *v, const struct spawn_ch
                                : "its folder does not hold what it was asked for";
 }
 
-static int jobs_of(const struct variants *vs, const struct variant_options *o)
+/* Whether a child before this one trains the same. */
+static bool is_follower(const struct session *s, const struct variant *v)
 {
-    if (o->n_jobs > 0)
-        return o->n_jobs;
-    for (size_t i = 0; i < vs->n; i++)
-        if (vs->variant[i].state == VARIANT_READY && vs->variant[i].is_training)
-            return 1;
-    return run_cores();
+    for (size_t i = 0; i < s->n_children; i++) {
+        const struct variant *other = &s->vs->variant[s->index[i]];
+        if (other->is_training && memcmp(&other->learning, &v->learning, sizeof(v->learning)) == 0)
+            return s->o->cache.folder != NULL;
+    }
+    return false;
 }
 
-/* Which variants have to run: those not kept. */
-static enum err_code choose(struct session *s, bool is_fresh, struct err *e)
+/* Which variants have to run, those not kept, in the order in which they begin. */
+static enum err_code choose(struct session *s, struct err *e)
 {
     struct variants *vs = s->vs;
     s->index = ARENA_NEW(&vs->arena, size_t, vs->n);
+    size_t *later = ARENA_NEW(&vs->arena, size_t, vs->n), n_later = 0;
     for (size_t i = 0; i < vs->n; i++) {
         struct variant *v = &vs->variant[i];
         if (v->state != VARIANT_READY)
             continue;
-        if (!is_fresh && is_done(vs, v)) {
+        if (!s->o->is_fresh && is_done(vs, v)) {
             v->state = VARIANT_DONE;
             v->was_kept = true;
             s->n_kept++;
@@ -297,34 +307,81 @@ static enum err_code choose(struct session *s, bool is_fresh, struct err *e)
         enum err_code code = disown_former(v, e);
         if (code)
             return code;
-        s->index[s->n_children++] = i;
+        if (v->is_training && !is_follower(s, v))
+            s->index[s->n_children++] = i;
+        else
+            later[n_later++] = i;
     }
+    s->n_first = s->n_children;
+    for (size_t i = 0; i < n_later; i++)
+        s->index[s->n_children++] = later[i];
     return OK;
+}
+
+/* Some of the children, n_jobs at once. */
+static enum err_code run_some(struct session *s, struct spawn_child *child, size_t first, size_t n,
+                              int n_jobs, struct err *e)
+{
+    char self[MAX_PATH];
+    const struct spawn_watch watch = {.ended = child_ended, .tick = tick, .user = s};
+    if (n == 0)
+        return OK;
+    enum err_code code = spawn_self(self, sizeof(self), e);
+    if (code)
+        return code;
+    if ((size_t)n_jobs > n)
+        n_jobs = (int)n;
+    int n_workers = s->o->n_workers > 0 ? s->o->n_workers
+                    : n_jobs > 1        ? (run_cores() + n_jobs - 1) / n_jobs
+                                        : 0;
+    for (size_t i = first; i < first + n; i++)
+        child[i].argv =
+            command_of(s->vs, &s->vs->variant[s->index[i]], self, n_workers, &s->o->cache);
+    return spawn_all(n, child + first, (size_t)n_jobs, &watch, e);
+}
+
+/* How much of the training was known. */
+static void tell_cache(const struct session *s)
+{
+    struct result_cache sum = {0};
+    for (size_t i = 0; i < s->n_children; i++) {
+        const struct variant *v = &s->vs->variant[s->index[i]];
+        if (v->state != VARIANT_DONE || !v->is_training)
+            continue;
+        struct result_cache r = result_cache(v->folder);
+        sum.passes += r.passes;
+        sum.passes_known += r.passes_known;
+        sum.evaluations += r.evaluations;
+        sum.evaluations_known += r.evaluations_known;
+        sum.damaged += r.damaged;
+    }
+    if (sum.passes + sum.evaluations > 0)
+        log_note(s->log,
+                 "known from other runs: %" PRId64 " of %" PRId64 " training passes, %" PRId64
+                 " of %" PRId64 " evaluations",
+                 sum.passes_known, sum.passes, sum.evaluations_known, sum.evaluations);
+    if (sum.damaged > 0)
+        log_warn(s->log, "%" PRId64 " known results were damaged and were computed again", sum.damaged);
 }
 
 enum err_code variants_run(struct variants *vs, const struct variant_options *o, struct log *log,
                            struct err *e)
 {
-    char self[MAX_PATH];
-    struct session s = {.vs = vs, .log = log, .begun_s = wall_s()};
-    enum err_code code = choose(&s, o->is_fresh, e);
-    if (!code)
-        code = spawn_self(self, sizeof(self), e);
+    struct session s = {.vs = vs, .log = log, .o = o, .begun_s = wall_s()};
+    enum err_code code = choose(&s, e);
     if (code)
         return code;
-    int n_jobs = jobs_of(vs, o), cores = run_cores();
-    int n_workers = o->n_workers > 0 ? o->n_workers
-                    : n_jobs > 1     ? (cores + n_jobs - 1) / n_jobs
-                                     : 0;
     struct spawn_child *child = ARENA_NEW(&vs->arena, struct spawn_child, s.n_children);
-    for (size_t i = 0; i < s.n_children; i++)
-        child[i].argv = command_of(vs, &vs->variant[s.index[i]], self, n_workers);
-    const struct spawn_watch watch = {.ended = child_ended, .tick = tick, .user = &s};
+    int n_jobs = o->n_jobs > 0 ? o->n_jobs : 1;
     show(&s);
-    code = spawn_all(s.n_children, child, (size_t)n_jobs, &watch, e);
+    code = run_some(&s, child, 0, s.n_first, n_jobs, e);
+    n_jobs = o->n_jobs > 0 ? o->n_jobs : run_cores();
+    if (!code)
+        code = run_some(&s, child, s.n_first, s.n_children - s.n_first, n_jobs, e);
     log_clear(log);
     for (size_t i = 0; i < s.n_children; i++)
         settle(vs, &vs->variant[s.index[i]], &child[i]);
+    tell_cache(&s);
     if (code == ERR_INTERRUPTED)
         return err_set(e, code, "%zu of %zu runs are kept; the same command goes on from there",
                        variants_count(vs, VARIANT_DONE), vs->n);

@@ -16,8 +16,10 @@
 #include <stdint.h>
 
 #include "sim/base/err.h"
+#include "sim/base/hash.h"
 #include "sim/base/log.h"
 #include "sim/base/mem.h"
+#include "sim/cache.h"
 #include "sim/record.h"
 
 enum variant_state {
@@ -33,6 +35,7 @@ struct variant {
     const char *const *sets; /* "KEY=VALUE", without output.dir */
     const char *folder;      /* FOLDER/variants/NAME, made from the label; unique */
     bool is_training;
+    struct hash128 learning; /* of all that its training depends on */
     uint64_t seed;
     const char *asked_backend, *precision, *backend; /* compute.backend as stated and as it is here */
     const char *resolved; /* what the run's scenario.json will hold; NULL when it cannot be read */
@@ -50,10 +53,12 @@ struct variants {
     struct variant *variant;
 };
 
+/* Of variants that train the same, the first runs before the others, which then find its results in
+ * the cache. Those first ones, and without a cache all that train, are the ones that use all cores. */
 struct variant_options {
-    int n_jobs; /* at once; 0: one when any variant trains, as a pass uses all cores, else one per
-                   core */
+    int n_jobs; /* at once; 0: one of those that use all cores, then one per core of the others */
     int n_workers; /* threads of each training pass; 0: the cores shared among the jobs */
+    struct cache cache;
     bool is_fresh; /* run again what is done already */
 };
 
@@ -67,7 +72,7 @@ void variants_close(struct variants *vs); /* zeroed is fine; folders stay */
 struct variant *variants_add(struct variants *vs, const char *label, const char *scenario,
                              size_t n_sets, const char *const *sets);
 
-/* Runs those that are ready. One whose folder holds a complete run of exactly the same resolved
+/* Runs those that are ready, and notes how much of their training was known. One whose folder holds a complete run of exactly the same resolved
  * scenario by the same program is kept as it is. Progress on the terminal. ERR_INTERRUPTED on
  * Ctrl-C: what is done by then is kept. A variant that fails is no error of this call. */
 enum err_code variants_run(struct variants *vs, const struct variant_options *o, struct log *log,

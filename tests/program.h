@@ -9,6 +9,7 @@
 
 #include "sim/base/csv.h"
 #include "sim/base/file.h"
+#include "sim/base/mem.h"
 #include "tests/test.h"
 
 #ifndef TEST_VERYEDGE
@@ -19,10 +20,14 @@
 #endif
 #define PROGRAM_DIR TEST_NAME ".folder" /* in the current folder, made afresh by program_begin */
 
+/* Remembered results lie in the test's folder as well: no test finds those of another, or of the user. */
 static inline void program_begin(void)
 {
     file_remove_tree(PROGRAM_DIR, NULL);
     mkdir(PROGRAM_DIR, 0755);
+    char *cache = file_absolute(PROGRAM_DIR "/.cache");
+    setenv("XDG_CACHE_HOME", cache, 1);
+    mem_free(cache);
 }
 
 static inline void program_end(void)

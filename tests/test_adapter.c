@@ -138,7 +138,7 @@ static void a_run_starts_from_an_adapter(void)
     json_close(doc);
     CHECK_NEAR(start, end, 0);
     /* its own scenario.json names the adapter and can be run again */
-    CHECK_INT(program("run next/scenario.json --quiet --set output.dir=again"), 0);
+    CHECK_INT(program("run next/scenario.json --quiet --no-cache --set output.dir=again"), 0);
     CHECK_TRUE(is_same("next/rounds.csv", "again/rounds.csv"));
 }
 

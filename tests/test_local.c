@@ -45,7 +45,7 @@ static void epochs_repeat_with_any_number_of_workers_and_in_chunks(void)
     CHECK_INT(program(RUN, "one", 8, 1, "--set federation.local_epochs=2"), 0);
     CHECK_INT(program(RUN, "cut", 8, 2, "--set federation.local_epochs=2 --set compute.chunk=1"),
               0);
-    CHECK_INT(program("run one/scenario.json --quiet --set output.dir=again"), 0);
+    CHECK_INT(program("run one/scenario.json --quiet --no-cache --set output.dir=again"), 0);
     for (size_t i = 0; i < 2; i++) {
         double loss = column("epochs/rounds.csv", i, "train_loss");
         CHECK_NEAR(column("one/rounds.csv", i, "train_loss"), loss, 0);

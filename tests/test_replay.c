@@ -29,7 +29,7 @@ static void check_same(const char *a, const char *b)
 
 static int quickstart(const char *out, int workers, const char *more)
 {
-    return program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set output.dir=%s "
+    return program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --no-cache --set output.dir=%s "
                    "--workers %d --set federation.rounds=3 --set evaluate.every=2 "
                    "--set evaluate.samples=12 %s",
                    out, workers, more);

@@ -175,11 +175,11 @@ static void sync_folder(const char *path)
     mem_free(folder);
 }
 
-enum err_code file_commit(struct file_out *f, struct err *e)
+static enum err_code commit(struct file_out *f, bool is_synced, struct err *e)
 {
     int why = 0;
     errno = 0;
-    if (ferror(f->stream) || fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0)
+    if (ferror(f->stream) || fflush(f->stream) != 0 || (is_synced && fsync(fileno(f->stream)) != 0))
         why = errno ? errno : EIO;
     if (fclose(f->stream) != 0 && !why)
         why = errno ? errno : EIO;
@@ -190,10 +190,20 @@ enum err_code file_commit(struct file_out *f, struct err *e)
     enum err_code code = why ? fail(e, f->path, "write", why) : OK;
     if (why)
         unlink(f->aside);
-    else
+    else if (is_synced)
         sync_folder(f->path);
     release(f);
     return code;
+}
+
+enum err_code file_commit(struct file_out *f, struct err *e)
+{
+    return commit(f, true, e);
+}
+
+enum err_code file_commit_unsynced(struct file_out *f, struct err *e)
+{
+    return commit(f, false, e);
 }
 
 void file_abandon(struct file_out *f)

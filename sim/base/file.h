@@ -24,12 +24,15 @@ enum err_code file_map(struct file *f, const char *path, struct err *e);
 void file_unmap(struct file *f); /* NULL or zeroed is fine */
 
 /* A file that is being written aside ("PATH.tmp-PID"). It takes its name only in file_commit, after
- * write, flush and fsync; file_abandon removes the aside copy. Exactly one of the two ends it. */
+ * write, flush and fsync; file_abandon removes the aside copy. Exactly one of these ends it. */
 struct file_out;
 enum err_code file_create(struct file_out **out, const char *path, struct err *e);
 FILE *file_stream(struct file_out *f); /* fully buffered; errors are found at commit or flush */
 enum err_code file_write(struct file_out *f, const void *bytes, size_t n, struct err *e);
 enum err_code file_commit(struct file_out *f, struct err *e); /* closes f in any case */
+/* The same without waiting for the disk: other processes see the whole file or none, but after a crash
+ * of the machine it may hold anything. For what carries a checksum and can be made again. */
+enum err_code file_commit_unsynced(struct file_out *f, struct err *e);
 void file_abandon(struct file_out *f);                        /* NULL is fine */
 
 /* Whole content at once: aside, synced, renamed. */

@@ -74,11 +74,6 @@ void cuda_lora<T>::forward(struct backend *b, const struct lora_args *a, void *y
     struct lora_tables t;
     struct lora_pass<T> p = {};
     members_init(&m, a);
-    p.tile_rows = cuda_lora_tile_rows(c, members_rows(&m), (const T *)NULL);
-    if (!tables_get(&t, c, &m, p.tile_rows))
-        return;
-    p.tile = t.tile;
-    p.n_tiles = t.n_tiles;
     p.rank = a->rank;
     p.d_in = a->d_in;
     p.d_out = a->d_out;
@@ -94,6 +89,11 @@ void cuda_lora<T>::forward(struct backend *b, const struct lora_args *a, void *y
     p.ld_out = ld_y;
     p.drop_in = cuda_drop_of(&a->drop);
     p.drop_out = cuda_drop_of(NULL);
+    p.tile_rows = cuda_lora_tile_rows(c, p, members_rows(&m));
+    if (!tables_get(&t, c, &m, p.tile_rows))
+        return;
+    p.tile = t.tile;
+    p.n_tiles = t.n_tiles;
     cuda_lora_pass(c, p);
 }
 
@@ -130,7 +130,7 @@ void cuda_lora<T>::backward(struct backend *b, const struct lora_args *a, void *
     struct lora_tables t;
     struct lora_pass<T> p = pass_back<T>(a, dx, ld_x, dy, ld_y);
     members_init(&m, a);
-    p.tile_rows = cuda_lora_tile_rows(c, members_rows(&m), (const T *)NULL);
+    p.tile_rows = cuda_lora_tile_rows(c, p, members_rows(&m));
     if (!tables_get(&t, c, &m, p.tile_rows))
         return;
     p.tile = t.tile;

@@ -8,7 +8,8 @@
  * with the mask on one side or on neither. xd is never stored. Drawing masks costs as much time as reading x,
  * so the bf16 kernels of backward draw each once and leave it, a bit per value, in the room meant for xd.
  *
- * cuda_lora.cu fills the structs below, cuda_lora_float.cu and cuda_lora_bf16.cu hold the kernels. */
+ * cuda_lora.cu fills the structs below; cuda_lora_float.cu, cuda_lora_bf16.cu and cuda_lora_rank16.cu hold
+ * the kernels. */
 #ifndef MODELS_CUDA_LORA_CUH
 #define MODELS_CUDA_LORA_CUH
 
@@ -67,9 +68,9 @@ template <typename T> struct lora_sums {
     struct lora_side<T> side[2];
 };
 
-/* How many rows a tile should have when there are n rows. */
-int cuda_lora_tile_rows(const struct cuda *c, int n, const float *type);
-int cuda_lora_tile_rows(const struct cuda *c, int n, const bf16 *type);
+/* How many rows a tile of this pass should have when there are n rows; tiles are not looked at. */
+int cuda_lora_tile_rows(const struct cuda *c, const struct lora_pass<float> &p, int n);
+int cuda_lora_tile_rows(const struct cuda *c, const struct lora_pass<bf16> &p, int n);
 
 void cuda_lora_pass(struct cuda *c, const struct lora_pass<float> &p);
 void cuda_lora_pass(struct cuda *c, const struct lora_pass<bf16> &p);

@@ -10,49 +10,11 @@
  * the order in which lanes ask for them. Dropped values become 0, the mask's scale multiplies sums.
  *
  * d_in, d_out and the strides of values are multiples of 8, their pointers aligned to 16 bytes. */
-#include "models/cuda_lora.cuh"
-#include "models/cuda_mma.cuh"
+#include "models/cuda_lora_bf16.cuh"
 
 enum { WARPS = 8, THREADS = 32 * WARPS, BLOCK = 32, SUM_COLS = 64, MOST_VALUES = 16384 };
 /* Blocks of in and of out that a lane has under way at once. */
 enum { IN_AHEAD = 4, OUT_AHEAD = 2 };
-
-__device__ static inline uint4 lora_load(const bf16 *p, bool is_there)
-{
-    return is_there ? *reinterpret_cast<const uint4 *>(p) : make_uint4(0, 0, 0, 0);
-}
-
-__device__ static inline uint4 lora_pack(const float8 &x)
-{
-    return make_uint4(cuda_mma_pack(x.v[0], x.v[1]), cuda_mma_pack(x.v[2], x.v[3]),
-                      cuda_mma_pack(x.v[4], x.v[5]), cuda_mma_pack(x.v[6], x.v[7]));
-}
-
-/* Both halves of a word: all ones where kept. */
-__device__ static inline uint32_t lora_keep2(uint32_t words, uint32_t threshold)
-{
-    return ((words & 0xffffu) >= threshold ? 0xffffu : 0u) | (words >> 16 >= threshold ? 0xffff0000u : 0u);
-}
-
-/* The same from the two lowest bits. */
-__device__ static inline uint32_t lora_spread2(uint32_t bits)
-{
-    return (bits & 1u) * 0xffffu | (bits & 2u) * 0x7fff8000u;
-}
-
-/* All ones for kept values of columns 8 * col8 .. + 7. */
-__device__ static inline uint4 lora_keep(const struct cuda_drop &d, uint32_t owner, uint32_t index,
-                                         uint32_t col8)
-{
-    struct rng4 w = dropout_words(d.seed, d.site, owner, index, col8);
-    return make_uint4(lora_keep2(w.v[0], d.threshold), lora_keep2(w.v[1], d.threshold),
-                      lora_keep2(w.v[2], d.threshold), lora_keep2(w.v[3], d.threshold));
-}
-
-__device__ static inline uint4 lora_and(uint4 a, uint4 b)
-{
-    return make_uint4(a.x & b.x, a.y & b.y, a.z & b.z, a.w & b.w);
-}
 
 /* Where a column of out is kept: tile t, column g of each 32 in rows of 16 ranks. */
 __device__ static inline int lora_place(int col)
@@ -516,9 +478,10 @@ template <int MT> __global__ __launch_bounds__(THREADS, 2) void lora_sums_kernel
 }
 
 /* The tallest tiles that give every multiprocessor one: a tile reads its member's adapter once. */
-int cuda_lora_tile_rows(const struct cuda *c, int n, const bf16 *type)
+int cuda_lora_tile_rows(const struct cuda *c, const struct lora_pass<bf16> &p, int n)
 {
-    (void)type;
+    if (cuda_lora_is_rank16(p))
+        return cuda_lora_rank16_rows(c, n);
     if (n >= 64 * c->n_processors)
         return 64;
     return n >= 32 * c->n_processors ? 32 : 16;
@@ -526,7 +489,9 @@ int cuda_lora_tile_rows(const struct cuda *c, int n, const bf16 *type)
 
 void cuda_lora_pass(struct cuda *c, const struct lora_pass<bf16> &p)
 {
-    if (p.tile_rows == 64)
+    if (cuda_lora_is_rank16(p))
+        cuda_lora_rank16_pass(c, p);
+    else if (p.tile_rows == 64)
         pass_launch<4>(c, p);
     else if (p.tile_rows == 32)
         pass_launch<2>(c, p);

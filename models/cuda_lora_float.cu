@@ -163,11 +163,11 @@ __global__ __launch_bounds__(THREADS) void lora_sums_kernel(struct lora_sums<flo
                 side.factor * acc[e / 2][e % 2];
 }
 
-int cuda_lora_tile_rows(const struct cuda *c, int n, const float *type)
+int cuda_lora_tile_rows(const struct cuda *c, const struct lora_pass<float> &p, int n)
 {
     (void)c;
+    (void)p;
     (void)n;
-    (void)type;
     return TILE;
 }
 

@@ -73,7 +73,7 @@ void CUPTIAPI take_buffer(CUcontext, uint32_t, uint8_t *buffer, size_t, size_t v
 
 struct sum {
     size_t n = 0;
-    double us = 0;
+    double us = 0, idle_us = 0; /* of the work; the GPU's before it */
 };
 
 void print_table()
@@ -89,8 +89,11 @@ void print_table()
     std::map<std::string, sum> by_name;
     uint64_t busy_ns = 0, until = all[from].start_ns;
     for (size_t i = from; i < all.size(); i++) {
-        by_name[all[i].name].n++;
-        by_name[all[i].name].us += static_cast<double>(all[i].end_ns - all[i].start_ns) * 1e-3;
+        struct sum &s = by_name[all[i].name];
+        s.n++;
+        s.us += static_cast<double>(all[i].end_ns - all[i].start_ns) * 1e-3;
+        if (all[i].start_ns > until)
+            s.idle_us += static_cast<double>(all[i].start_ns - until) * 1e-3;
         if (all[i].end_ns > until) {
             busy_ns += all[i].end_ns - std::max(until, all[i].start_ns);
             until = all[i].end_ns;
@@ -103,9 +106,9 @@ void print_table()
     fprintf(stderr, "%zu pieces of work in %.3f ms: busy %.3f ms, idle %.1f %%\n", all.size() - from,
             wall_us * 1e-3, busy_us * 1e-3, 100 * (1 - busy_us / wall_us));
     for (const auto &r : rows)
-        fprintf(stderr, "%6.2f %% %10.3f ms %7zu x %9.2f us  %s\n", 100 * r.second.us / wall_us,
-                r.second.us * 1e-3, r.second.n, r.second.us / static_cast<double>(r.second.n),
-                r.first.c_str());
+        fprintf(stderr, "%6.2f %% %10.3f ms %7zu x %9.2f us, idle before %8.3f ms  %s\n",
+                100 * r.second.us / wall_us, r.second.us * 1e-3, r.second.n,
+                r.second.us / static_cast<double>(r.second.n), r.second.idle_us * 1e-3, r.first.c_str());
 }
 
 } // namespace

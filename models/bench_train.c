@@ -16,6 +16,7 @@
 enum { PRODUCT_CPU = 1024, PRODUCT_GPU = 8192, PRODUCT_WARMUP = 2 };
 
 struct bench {
+    const struct t5 *model;
     struct arena arena; /* owns this struct */
     struct bench_spec spec;
     struct bench_totals totals;
@@ -194,17 +195,22 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     }
     if (!code)
         code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
+    size_t size = b->layout.size, n = (size_t)spec->n_clients;
+    void *results = NULL;
+    if (!code)
+        code = t5_ops(model)->host_alloc(t5_backend(model), &results, n * size * sizeof(float),
+                                         "the cohort's adapters", e);
     if (code) {
         bench_close(b);
         return code;
     }
-    size_t size = b->layout.size, n = (size_t)spec->n_clients;
     float *in = ARENA_NEW(&b->arena, float, size);
     lora_init(&b->layout, spec->seed, in);
     b->job.n_members = spec->n_clients;
     b->job.seed = spec->seed;
     b->job.adapter_in = in;
-    b->job.adapter_out = ARENA_NEW(&b->arena, float, n *size);
+    b->model = model;
+    b->job.adapter_out = results;
     b->job.loss = ARENA_NEW(&b->arena, double, n);
     b->totals.n_bytes = trainer_bytes(b->trainer);
     *out = b;
@@ -215,6 +221,8 @@ void bench_close(struct bench *b)
 {
     if (!b)
         return;
+    if (b->model)
+        t5_ops(b->model)->host_free(t5_backend(b->model), b->job.adapter_out);
     trainer_close(b->trainer);
     lora_layout_fini(&b->layout);
     struct arena arena = b->arena;

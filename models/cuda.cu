@@ -186,6 +186,27 @@ static void cuda_free(struct backend *b, void *p)
     cudaFree(p); /* waits for the device */
 }
 
+static enum err_code cuda_host_alloc(struct backend *b, void **out, size_t n_bytes, const char *what,
+                                     struct err *e)
+{
+    void *p = NULL;
+    (void)b;
+    if (cudaMallocHost(&p, n_bytes ? n_bytes : 1) != cudaSuccess) {
+        cudaGetLastError();
+        return err_set(e, ERR_MEMORY, "%s: %.0f MiB of pinned memory are needed", what,
+                       (double)n_bytes / 1048576);
+    }
+    memset(p, 0, n_bytes);
+    *out = p;
+    return OK;
+}
+
+static void cuda_host_free(struct backend *b, void *p)
+{
+    (void)b;
+    cudaFreeHost(p);
+}
+
 /* Room for n <= STAGE_BYTES bytes of pinned memory that no queued copy reads any more. */
 static unsigned char *stage_room(struct cuda *c, size_t n)
 {
@@ -391,6 +412,8 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.scratch_bytes = cuda_scratch_bytes;
     o.alloc = cuda_alloc;
     o.free = cuda_free;
+    o.host_alloc = cuda_host_alloc;
+    o.host_free = cuda_host_free;
     o.set = cuda_set;
     o.get = cuda_get;
     o.copy = cuda_copy;

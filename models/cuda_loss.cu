@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { THREADS = 256, LOGIT_BYTES = 256 << 20, SLOT = 2 };
+enum { THREADS = 256, FOUR = 4, LOGIT_BYTES = 256 << 20, SLOT = 2 };
 
 /* Rows of a chunk. */
 static int chunk_rows(int n, int n_vocab)
@@ -62,17 +62,44 @@ __device__ static inline struct softmax softmax_join(struct softmax a, struct so
     return out;
 }
 
+/* Four neighbours, the first n of which exist; the others are as good as minus infinity. */
+__device__ static inline float4 load_four(const float *z, int n)
+{
+    const float none = -INFINITY;
+    if (n >= FOUR && (reinterpret_cast<uintptr_t>(z) & 15) == 0)
+        return *reinterpret_cast<const float4 *>(z);
+    return make_float4(z[0], n > 1 ? z[1] : none, n > 2 ? z[2] : none, n > 3 ? z[3] : none);
+}
+
+__device__ static inline void store_four(float *to, const float v[FOUR], int n)
+{
+    for (int i = 0; i < FOUR; i++)
+        if (i < n)
+            to[i] = v[i];
+}
+
+__device__ static inline void store_four(bf16 *to, const float v[FOUR], int n)
+{
+    if (n >= FOUR && (reinterpret_cast<uintptr_t>(to) & 7) == 0)
+        *reinterpret_cast<uint2 *>(to) = make_uint2(cuda_pack(v[0], v[1]), cuda_pack(v[2], v[3]));
+    else
+        for (int i = 0; i < FOUR; i++)
+            if (i < n)
+                to[i] = cuda_bf16(v[i]);
+}
+
 /* Of z [n], by all threads of the block; every thread gets it. */
 __device__ static struct softmax softmax_of(const float *z, int n, struct softmax *part)
 {
     struct softmax s = {-INFINITY, 0};
-    for (int j = (int)threadIdx.x; j < n; j += THREADS) {
-        float v = z[j];
-        if (v > s.top) {
-            s.sum *= expf(s.top - v);
-            s.top = v;
+    for (int j = FOUR * (int)threadIdx.x; j < n; j += FOUR * THREADS) {
+        float4 v = load_four(z + j, n - j);
+        float top = fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w));
+        if (top > s.top) {
+            s.sum *= expf(s.top - top);
+            s.top = top;
         }
-        s.sum += expf(v - s.top);
+        s.sum += expf(v.x - s.top) + expf(v.y - s.top) + (expf(v.z - s.top) + expf(v.w - s.top));
     }
     part[threadIdx.x] = s;
     __syncthreads();
@@ -108,12 +135,15 @@ __global__ void loss_kernel(int n_vocab, float *z, const int32_t *label, const f
     }
     if (!is_gradient)
         return;
-    for (int from = 0; from < n_vocab; from += THREADS) {
-        int j = from + (int)threadIdx.x;
-        float v = j < n_vocab ? mine[j] : 0;
+    for (int from = 0; from < n_vocab; from += FOUR * THREADS) {
+        int j = from + FOUR * (int)threadIdx.x;
+        float4 z4 = j < n_vocab ? load_four(mine + j, n_vocab - j) : make_float4(0, 0, 0, 0);
+        const float v[FOUR] = {z4.x, z4.y, z4.z, z4.w};
         __syncthreads(); /* also behind the nll's reading */
-        if (j < n_vocab)
-            out[j] = cuda_value<T>(at < 0 ? 0 : expf(v - top) * factor - (j == at ? scale : 0));
+        float g[FOUR];
+        for (int i = 0; i < FOUR; i++)
+            g[i] = at < 0 ? 0 : expf(v[i] - top) * factor - (j + i == at ? scale : 0);
+        store_four(out + j, g, n_vocab - j);
     }
 }
 

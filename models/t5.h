@@ -71,6 +71,8 @@ void t5_close(struct t5 *m); /* NULL is fine */
 
 const struct t5_config *t5_config_of(const struct t5 *m);
 const struct backend_ops *t5_ops(const struct t5 *m);
+/* The backend that holds the weights, for memory only: it lives as long as the model. */
+struct backend *t5_backend(const struct t5 *m);
 /* Content hash of config and weights as they were opened, or as of the last t5_rehash. */
 struct hash128 t5_hash(const struct t5 *m);
 

@@ -145,6 +145,11 @@ const struct backend_ops *t5_ops(const struct t5 *m)
     return m->ops;
 }
 
+struct backend *t5_backend(const struct t5 *m)
+{
+    return m->backend;
+}
+
 struct hash128 t5_hash(const struct t5 *m)
 {
     return m->hash;

@@ -135,7 +135,8 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
         !size_mul(slots, sizeof(l->sample[0]), &slots))
         return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit in memory", k, size);
     void *p;
-    enum err_code code = mem_big(&p, bytes, "the cohort's adapters", e);
+    enum err_code code =
+        s->backend->host_alloc(t5_backend(l->model), &p, bytes, "the cohort's adapters", e);
     if (code)
         return code;
     l->adapter_out = p;
@@ -266,8 +267,9 @@ void learner_close(struct learner *l)
     data_close(l->train);
     tokens_close(l->tokens);
     lora_layout_fini(&l->layout);
+    if (l->model)
+        t5_ops(l->model)->host_free(t5_backend(l->model), l->adapter_out);
     t5_close(l->model);
-    mem_free(l->adapter_out);
     mem_free(l->sample);
     mem_free(l->adapter);
     for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++)

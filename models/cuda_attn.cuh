@@ -6,7 +6,9 @@
  *   ds_ij = p_ij (m_ij (do_i . v_j) - D_i)   dv_j = sum_i p_ij m_ij do_i
  *   dq_i = sum_j ds_ij k_j   dk_j = sum_i ds_ij q_i   dbias(b) = sum of ds_ij with bucket(j - i) = b
  * m is dropout's mask, 0 or the scale. A kernel with a block per tile of queries gives D and dq, then one
- * with a block per tile of keys gives dk and dv: no two blocks add to the same place. */
+ * with a block per tile of keys gives dk and dv: no two blocks add to the same place. Where memory allows, bf16
+ * has one kernel with a block per tile of keys that gives all three, dq in parts, one for each tile of keys,
+ * and another that adds these up in the order of the keys: probabilities and masks are made once. */
 #ifndef MODELS_CUDA_ATTN_CUH
 #define MODELS_CUDA_ATTN_CUH
 
@@ -17,11 +19,20 @@ enum {
     ATTN_SPAN = 2 * ATTN_TILE, /* room for the 2 ATTN_TILE - 1 distances of a pair of tiles */
     ATTN_MAX_D_BF16 = 128,
     ATTN_MAX_D_ONE = 128,
+    ATTN_MAX_D_PARTS = 64,
 };
+
+/* The most that parts of dq take; part of cuda.cu's scratch_bytes. The emulation has less, so that small tests
+ * meet the limit. */
+#ifndef ATTN_PARTS_BYTES
+#define ATTN_PARTS_BYTES ((size_t)128 << 20)
+#endif
 
 /* Where a tile lies: the sequence's rows and position, and the tile's first query or key in it. */
 struct attn_tile {
-    int32_t q0, n_q, pos, k0, n_k, first, unused[2];
+    int32_t q0, n_q, pos, k0, n_k, first;
+    int32_t pair; /* backward: number of the first of the sequence's pairs of tiles that have parts of dq */
+    int32_t unused;
 };
 
 /* The part of a call that does not depend on the type of values. All pointers are device memory. */
@@ -36,6 +47,9 @@ struct attn_plan {
     const int32_t *bucket;           /* [n_distances], where bias or partial is there */
     float *lse, *delta;              /* [query rows, n_heads]; delta is D */
     float *partial;                  /* [n_q_tiles, n_heads, n_buckets] of the bias's gradient, or NULL */
+    float *dq_parts;                 /* [pairs, heads_at_once, ATTN_TILE, d], or NULL */
+    int heads_at_once;               /* for how many heads dq_parts has room; 0: it is not to be used */
+    bool has_sums;                   /* some sequence's dq is not just one part */
     struct cuda_drop drop;
 };
 
@@ -45,8 +59,10 @@ template <typename T> struct attn_job {
     T *o, *dq, *dk, *dv;
 };
 
-/* cuda_attn_plan.cu. False: the failure is kept, do nothing. */
-bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, struct attn_plan *out);
+/* cuda_attn_plan.cu. False: the failure is kept, do nothing. wants_parts: give it dq_parts where they fit; the
+ * bias's gradient does without. */
+bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
+                    struct attn_plan *out);
 /* dbias_table += the blocks' partial sums, in the order of the tiles */
 void cuda_attn_dbias(struct cuda *c, const struct attn_args *a, const struct attn_plan *p);
 
@@ -62,7 +78,8 @@ static inline bool attn_job_of(struct cuda *c, const struct attn_args *a, bool i
     job->dq = (T *)a->dq;
     job->dk = (T *)a->dk;
     job->dv = (T *)a->dv;
-    return cuda_attn_plan(c, a, is_backward, &job->plan);
+    bool wants_parts = is_backward && sizeof(T) == sizeof(bf16) && a->d_kv <= ATTN_MAX_D_PARTS;
+    return cuda_attn_plan(c, a, is_backward, wants_parts, &job->plan);
 }
 
 /* cuda_attn_one.cu: forward of sequences of one query without dropout, as in decoding: whether a call's are
@@ -77,6 +94,21 @@ __device__ static inline int attn_keys_seen(const struct attn_plan &p, const str
 {
     int seen = p.is_causal ? t.pos + end : t.n_k;
     return seen < t.n_k ? seen : t.n_k;
+}
+
+/* A sequence with several tiles of keys has parts of dq, one pair of tiles each. */
+__host__ __device__ static inline int attn_has_parts(int n_k)
+{
+    return n_k > ATTN_TILE;
+}
+
+/* Where the part of a pair of tiles is, `head` being that within heads_at_once. */
+__device__ static inline float *attn_dq_part(const struct attn_plan &p, const struct attn_tile &t, int query,
+                                             int key, int head)
+{
+    size_t n_tiles = (size_t)(t.n_k + ATTN_TILE - 1) / ATTN_TILE;
+    size_t pair = (size_t)t.pair + (size_t)(query / ATTN_TILE) * n_tiles + (size_t)(key / ATTN_TILE);
+    return p.dq_parts + (pair * (size_t)p.heads_at_once + (size_t)head) * ATTN_TILE * (size_t)p.d;
 }
 
 /* First tile of queries that sees a key of the tile of keys. */

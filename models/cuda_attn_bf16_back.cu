@@ -2,7 +2,7 @@
  *
  * Equations: models/cuda_attn.cuh. Both kernels take the other side 64 rows at a time from shared memory and
  * these in parts of 32 (16 for wide heads), so that scores, their gradients and the results fit the registers
- * together. p m and ds are rounded to bf16 for the products that follow; D, sums and softmax are float32. D is
+ * together. The kernel of dk and dv can give dq as well, see cuda_attn.cuh. p m and ds are rounded to bf16 for the products that follow; D, sums and softmax are float32. D is
  * taken from o as it was rounded, as usual: a gradient that cancels to 0 in exact arithmetic, such as dq of a
  * query with one key, is left with 2^-9 of its terms. */
 #include "models/cuda_attn_bf16.cuh"
@@ -20,13 +20,11 @@ struct dq_rows {
     int end[2];
 };
 
-/* D_i = do_i . o_i of the block's queries, to shared and to the plan: two threads per query. */
-__device__ static inline void find_delta(float *delta, const struct attn_job<bf16> &job,
-                                         const struct attn_tile &t, int head)
+/* D_i = do_i . o_i of a row, by two threads, neighbours, which both get it. */
+__device__ static inline float delta_of(const struct attn_job<bf16> &job, size_t row, int head)
 {
     const struct attn_plan &p = job.plan;
-    int i = (int)threadIdx.x / 2, n = t.n_q - t.first;
-    size_t row = (size_t)(t.q0 + t.first + (i < n ? i : 0)), from = row * p.ld_o + (size_t)head * (size_t)p.d;
+    size_t from = row * p.ld_o + (size_t)head * (size_t)p.d;
     float sum = 0;
     for (int col = (int)threadIdx.x % 2 * 8; col < p.d; col += 16) {
         float8 x = cuda_load8(job.dout + from + col, 8), y = cuda_load8(job.o + from + col, 8);
@@ -34,7 +32,17 @@ __device__ static inline void find_delta(float *delta, const struct attn_job<bf1
         for (int c = 0; c < 8; c++)
             sum = fmaf(x.v[c], y.v[c], sum);
     }
-    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    return sum + __shfl_xor_sync(0xffffffffu, sum, 1);
+}
+
+/* D of the block's queries, to shared and to the plan. */
+__device__ static inline void find_delta(float *delta, const struct attn_job<bf16> &job,
+                                         const struct attn_tile &t, int head)
+{
+    const struct attn_plan &p = job.plan;
+    int i = (int)threadIdx.x / 2, n = t.n_q - t.first;
+    size_t row = (size_t)(t.q0 + t.first + (i < n ? i : 0));
+    float sum = delta_of(job, row, head);
     if (threadIdx.x % 2 != 0)
         return;
     delta[i] = sum;
@@ -212,7 +220,7 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dq_ke
         p.partial[(size_t)block * (size_t)p.n_buckets + (size_t)i] = sums[i];
 }
 
-/* --- dk and dv --- */
+/* --- dk and dv, and dq --- */
 
 /* One tile of queries in shared memory, beside q and do: statistics, bias, dropout's bits. */
 struct query_side {
@@ -221,17 +229,24 @@ struct query_side {
     uint32_t keep[2][ATTN_TILE]; /* [w][i]: query i, keys 32 w .. of the block's 64 */
 };
 
-/* Past the last query lse is infinite, which makes p 0. */
-template <bool DROPS>
-__device__ static inline void load_side(struct query_side *to, const struct attn_plan &p,
+/* Past the last query lse is infinite, which makes p 0. HAS_DQ: there is no kernel before that gave D. */
+template <bool DROPS, bool HAS_DQ>
+__device__ static inline void load_side(struct query_side *to, const struct attn_job<bf16> &job,
                                         const struct attn_tile &t, int head, int first)
 {
+    const struct attn_plan &p = job.plan;
     int i = (int)threadIdx.x % ATTN_TILE, half = (int)threadIdx.x / ATTN_TILE, n = t.n_q - first;
     size_t row = (size_t)(t.q0 + first + i), at = row * (size_t)p.n_heads + (size_t)head;
     if (half == 0)
         to->stat[i][0] = i < n ? ATTN_LOG2E * p.lse[at] : INFINITY;
-    else
+    else if (!HAS_DQ)
         to->stat[i][1] = i < n ? p.delta[at] : 0.0f;
+    if (HAS_DQ) {
+        int pair = (int)threadIdx.x / 2;
+        float delta = delta_of(job, (size_t)(t.q0 + first + (pair < n ? pair : 0)), head);
+        if (threadIdx.x % 2 == 0)
+            to->stat[pair][1] = delta;
+    }
     attn_load_bias(to->bias, p, head, t.first - t.pos - first);
     if (DROPS)
         to->keep[half][i] =
@@ -269,12 +284,74 @@ __device__ static inline void gradient_cols(float s[][4], float dp[][4], const s
     }
 }
 
+/* ds of a pair of tiles, [keys][queries], in shared memory: the left factor of dq, transposed. */
+enum { DS_LD = ATTN_TILE + 8, DS_SIZE = ATTN_TILE * DS_LD };
+
+/* Keeps the warp's ds of 16 N queries from `first` on. */
+template <int N> __device__ static inline void keep_left(bf16 *ds, const uint32_t packed[N][4], int first)
+{
+    int lane = (int)threadIdx.x % 32, row = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane / 4;
+    bf16 *own = ds + row * DS_LD + first + lane % 4 * 2;
+#pragma unroll
+    for (int k = 0; k < N; k++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            *reinterpret_cast<uint32_t *>(own + i % 2 * 8 * DS_LD + 16 * k + i / 2 * 8) = packed[k][i];
+}
+
+/* dq of the warp's 16 queries of a tile, from n of the block's keys. */
+template <int D>
+__device__ static inline void dq_of_tile(float dq[D / 8][4], const bf16 *ds, const bf16 *k, int n)
+{
+    int lane = (int)threadIdx.x % 32, warp = (int)threadIdx.x / 32;
+    const bf16 *from =
+        ds + (lane / 16 * 8 + lane % 8) * DS_LD + warp * ATTN_WARP_ROWS + (lane / 8 & 1) * 8;
+    attn_zero<D / 8>(dq);
+#pragma unroll
+    for (int key = 0; key < ATTN_TILE; key += 16) {
+        if (key >= n)
+            break;
+        uint32_t left[1][4];
+        cuda_ldmatrix4_t(left[0], from + key * DS_LD);
+        attn_add_nn<D, 1>(dq, left, k, key);
+    }
+}
+
+/* Writes the warp's dq of the tile of queries from `first` on: a part, or all where there is one part. */
+template <int D>
+__device__ static inline void store_dq(const struct attn_job<bf16> &job, const struct attn_tile &t, int head,
+                                       int first, const float dq[D / 8][4])
+{
+    const struct attn_plan &p = job.plan;
+    int lane = (int)threadIdx.x % 32, row = (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane / 4;
+    bool has_parts = attn_has_parts(t.n_k);
+    bf16 *whole = job.dq + (size_t)(t.q0 + first) * p.ld_q + (size_t)head * (size_t)p.d;
+    float *part = has_parts ? attn_dq_part(p, t, first, t.first, head % p.heads_at_once) : NULL;
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        int i = row + 8 * h;
+        if (first + i >= t.n_q)
+            break;
+#pragma unroll
+        for (int k = 0; k < D / 8; k++) {
+            int col = 8 * k + lane % 4 * 2;
+            if (8 * k >= p.d)
+                break;
+            if (has_parts)
+                *reinterpret_cast<float2 *>(part + i * p.d + col) = make_float2(dq[k][2 * h], dq[k][2 * h + 1]);
+            else
+                *reinterpret_cast<uint32_t *>(whole + (size_t)i * p.ld_q + (size_t)col) =
+                    cuda_mma_pack(dq[k][2 * h], dq[k][2 * h + 1]);
+        }
+    }
+}
+
 /* dv += (p m)^T do, dk += ds^T q for one tile of queries, then their do; n of them exist. k: the block's keys,
- * then their v. */
+ * then their v. ds: where ds is wanted, or NULL; it is left as it was where the warp's keys are not seen. */
 template <int D, bool DROPS>
 __device__ static inline void dkv_tile(float dk[D / 8][4], float dv[D / 8][4], const bf16 *k, const bf16 *q,
                                        const bf16 *dout, const struct query_side *side, int n, int ahead,
-                                       float scale)
+                                       float scale, bf16 *ds)
 {
     enum { ROWS = part_of<D>::ROWS, GROUPS = part_of<D>::GROUPS };
     int first = (int)threadIdx.x / 32 * ATTN_WARP_ROWS - ahead; /* first query that sees a key of the warp */
@@ -298,30 +375,35 @@ __device__ static inline void dkv_tile(float dk[D / 8][4], float dv[D / 8][4], c
         attn_pack<ROWS / 16>(packed, s);
         attn_add_nn<D, ROWS / 16>(dv, packed, dout, part);
         attn_pack<ROWS / 16>(packed, dp);
+        if (ds)
+            keep_left<ROWS / 16>(ds, packed, part);
         attn_add_nn<D, ROWS / 16>(dk, packed, q, part);
     }
 }
 
-/* Shared memory: k, v, two places each for q and do, and for their sides. */
-template <int D> static size_t dkv_bytes(void)
+/* Shared memory: k, v, two places each for q and do, and for their sides; ds. */
+template <int D, bool HAS_DQ> static size_t dkv_bytes(void)
 {
-    return 6 * attn_bf16<D>::SIZE * sizeof(bf16) + 2 * sizeof(struct query_side);
+    size_t n = 6 * attn_bf16<D>::SIZE + (HAS_DQ ? (size_t)DS_SIZE : 0);
+    return n * sizeof(bf16) + 2 * sizeof(struct query_side);
 }
 
-/* dv_j = sum_i p_ij m_ij do_i and dk_j = sum_i ds_ij q_i, from transposed scores: rows are keys. */
-template <int D, bool DROPS>
-__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dkv_kernel(struct attn_job<bf16> job)
+/* dv_j = sum_i p_ij m_ij do_i and dk_j = sum_i ds_ij q_i, from transposed scores: rows are keys. HAS_DQ: and
+ * parts of dq, for heads first_head .. + heads_at_once - 1. */
+template <int D, bool DROPS, bool HAS_DQ>
+__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dkv_kernel(struct attn_job<bf16> job, int first_head, int n_heads)
 {
     CUDA_SHARED(bf16, shared);
     enum { SIZE = attn_bf16<D>::SIZE };
     const struct attn_plan &p = job.plan;
-    struct attn_tile t = p.k_tiles[(int)blockIdx.x / p.n_heads];
-    int head = (int)blockIdx.x % p.n_heads, n = t.n_k - t.first, warp = (int)threadIdx.x / 32;
+    struct attn_tile t = p.k_tiles[(int)blockIdx.x / n_heads];
+    int head = first_head + (int)blockIdx.x % n_heads, n = t.n_k - t.first, warp = (int)threadIdx.x / 32;
     int first = attn_first_query(p, t);
     bool is_active = warp * ATTN_WARP_ROWS < n;
     size_t col = (size_t)head * (size_t)p.d, row = (size_t)(t.k0 + t.first);
     const bf16 *q = job.q + (size_t)t.q0 * p.ld_q + col, *dout = job.dout + (size_t)t.q0 * p.ld_o + col;
     struct query_side *side = reinterpret_cast<struct query_side *>(shared + 6 * SIZE);
+    bf16 *ds = HAS_DQ ? reinterpret_cast<bf16 *>(side + 2) : NULL;
     float dk[D / 8][4], dv[D / 8][4];
     attn_zero<D / 8>(dk);
     attn_zero<D / 8>(dv);
@@ -334,7 +416,7 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dkv_k
     cuda_copy_commit();
     for (int stage = 0; first < t.n_q; first += ATTN_TILE, stage ^= 1) {
         int next = first + ATTN_TILE;
-        load_side<DROPS>(side + stage, p, t, head, first);
+        load_side<DROPS, HAS_DQ>(side + stage, job, t, head, first);
         cuda_copy_wait<0>();
         __syncthreads(); /* this tile is there, and nobody reads the one before it any more */
         if (next < t.n_q) {
@@ -346,27 +428,83 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dkv_k
         int ahead = p.is_causal ? t.pos + first - t.first : ATTN_TILE;
         if (is_active)
             dkv_tile<D, DROPS>(dk, dv, shared, shared + (2 + stage) * SIZE, shared + (4 + stage) * SIZE,
-                               side + stage, t.n_q - first, ahead, p.drop.scale);
+                               side + stage, t.n_q - first, ahead, p.drop.scale, ds);
+        if (!HAS_DQ)
+            continue;
+        __syncthreads(); /* ds is there */
+        int n_warp = ahead + (warp + 1) * ATTN_WARP_ROWS;
+        if (first + warp * ATTN_WARP_ROWS < t.n_q) {
+            float dq[D / 8][4];
+            dq_of_tile<D>(dq, ds, shared, n_warp < n ? n_warp : n);
+            store_dq<D>(job, t, head, first, dq);
+        }
     }
     if (!is_active)
         return;
-    attn_store<D>(job.dv + row * p.ld_kv + col, p.ld_kv, n, p.d, dv, p.drop.scale, p.drop.scale, shared);
-    attn_store<D>(job.dk + row * p.ld_kv + col, p.ld_kv, n, p.d, dk, 1, 1, shared);
+    attn_store<D>(job.dv + row * p.ld_kv + col, p.ld_kv, n, p.d, dv, p.drop.scale, p.drop.scale,
+                  shared + SIZE); /* v, of which a warp reads its own rows only */
+    attn_store<D>(job.dk + row * p.ld_kv + col, p.ld_kv, n, p.d, dk, 1, 1, shared + SIZE);
+}
+
+/* dq = the sum of its parts, in the order of the keys, where store_dq has not written it. */
+__global__ void __launch_bounds__(ATTN_THREADS) attn_bf16_sum_kernel(struct attn_job<bf16> job, int first_head,
+                                                                     int n_heads)
+{
+    const struct attn_plan &p = job.plan;
+    struct attn_tile t = p.q_tiles[(int)blockIdx.x / n_heads];
+    int at_head = (int)blockIdx.x % n_heads, chunks = p.d / 8;
+    if (t.n_k > 0 && !attn_has_parts(t.n_k))
+        return;
+    int n = t.n_q - t.first < ATTN_TILE ? t.n_q - t.first : ATTN_TILE, n_seen = attn_keys_seen(p, t, t.first + n);
+    size_t stride = (size_t)p.heads_at_once * ATTN_TILE * (size_t)p.d;
+    const float *parts = n_seen > 0 ? attn_dq_part(p, t, t.first, 0, at_head) : NULL;
+    bf16 *dq = job.dq + (size_t)(t.q0 + t.first) * p.ld_q + (size_t)(first_head + at_head) * (size_t)p.d;
+    for (int i = (int)threadIdx.x; i < n * chunks; i += ATTN_THREADS) {
+        const float *from = n_seen > 0 ? parts + 8 * i : NULL;
+        float8 sum = {};
+#pragma unroll 4
+        for (int key = 0; key < n_seen; key += ATTN_TILE, from += stride) {
+            float8 x = cuda_load8(from, 8);
+#pragma unroll
+            for (int e = 0; e < 8; e++)
+                sum.v[e] += x.v[e];
+        }
+        cuda_store8(dq + (size_t)(i / chunks) * p.ld_q + (size_t)(i % chunks * 8), sum, 8);
+    }
+}
+
+template <int D> static void backward_at_once(struct cuda *c, const struct attn_job<bf16> &job)
+{
+    const struct attn_plan *p = &job.plan;
+    size_t n_bytes = dkv_bytes<D, true>();
+    for (int head = 0; head < p->n_heads; head += p->heads_at_once) {
+        int n = p->n_heads - head < p->heads_at_once ? p->n_heads - head : p->heads_at_once;
+        if (p->n_k_tiles > 0 && p->drop.threshold != 0)
+            CUDA_LAUNCH(c, p->n_k_tiles * n, ATTN_THREADS, n_bytes, (attn_bf16_dkv_kernel<D, true, true>), job,
+                        head, n);
+        else if (p->n_k_tiles > 0)
+            CUDA_LAUNCH(c, p->n_k_tiles * n, ATTN_THREADS, n_bytes, (attn_bf16_dkv_kernel<D, false, true>), job,
+                        head, n);
+        if (p->has_sums)
+            CUDA_LAUNCH(c, p->n_q_tiles * n, ATTN_THREADS, 0, attn_bf16_sum_kernel, job, head, n);
+    }
 }
 
 template <int D> static void backward_wide(struct cuda *c, const struct attn_job<bf16> &job)
 {
     const struct attn_plan *p = &job.plan;
     int q_blocks = p->n_q_tiles * p->n_heads, k_blocks = p->n_k_tiles * p->n_heads;
-    size_t q_bytes = dq_shared<D>::bytes(p), k_bytes = dkv_bytes<D>();
+    size_t q_bytes = dq_shared<D>::bytes(p), k_bytes = dkv_bytes<D, false>();
     if (q_blocks > 0 && p->drop.threshold != 0)
         CUDA_LAUNCH(c, q_blocks, ATTN_THREADS, q_bytes, (attn_bf16_dq_kernel<D, true>), job);
     else if (q_blocks > 0)
         CUDA_LAUNCH(c, q_blocks, ATTN_THREADS, q_bytes, (attn_bf16_dq_kernel<D, false>), job);
     if (k_blocks > 0 && p->drop.threshold != 0)
-        CUDA_LAUNCH(c, k_blocks, ATTN_THREADS, k_bytes, (attn_bf16_dkv_kernel<D, true>), job);
+        CUDA_LAUNCH(c, k_blocks, ATTN_THREADS, k_bytes, (attn_bf16_dkv_kernel<D, true, false>), job, 0,
+                    p->n_heads);
     else if (k_blocks > 0)
-        CUDA_LAUNCH(c, k_blocks, ATTN_THREADS, k_bytes, (attn_bf16_dkv_kernel<D, false>), job);
+        CUDA_LAUNCH(c, k_blocks, ATTN_THREADS, k_bytes, (attn_bf16_dkv_kernel<D, false, false>), job, 0,
+                    p->n_heads);
 }
 
 template <> void cuda_attn<bf16>::backward(struct backend *b, const struct attn_args *a)
@@ -375,7 +513,11 @@ template <> void cuda_attn<bf16>::backward(struct backend *b, const struct attn_
     struct attn_job<bf16> job;
     if (!attn_fits_bf16(c, a) || !attn_job_of(c, a, true, &job))
         return;
-    if (a->d_kv <= 32)
+    if (job.plan.heads_at_once > 0 && a->d_kv <= 32)
+        backward_at_once<32>(c, job);
+    else if (job.plan.heads_at_once > 0)
+        backward_at_once<64>(c, job);
+    else if (a->d_kv <= 32)
         backward_wide<32>(c, job);
     else if (a->d_kv <= 64)
         backward_wide<64>(c, job);

@@ -54,13 +54,22 @@ static int count_tiles(const struct attn_args *a, enum kind kind)
     return n;
 }
 
+/* Pairs of tiles of a sequence that have parts of dq. */
+static size_t pairs_of(const struct attn_args *a, int seq)
+{
+    return attn_has_parts(a->k_len[seq]) ? (size_t)tiles_in(a->q_len[seq]) * (size_t)tiles_in(a->k_len[seq]) : 0;
+}
+
 /* The tiles in the order of the sequences, then, in sorted, by falling cost. */
 static void fill_tiles(const struct attn_args *a, enum kind kind, struct attn_tile *all,
                        struct attn_tile *sorted)
 {
     int n = 0, first_of[MAX_COST + 2] = {0};
+    size_t pair = 0;
     for (int s = 0; s < a->n_seqs; s++) {
-        struct attn_tile t = {a->q_start[s], a->q_len[s], pos_of(a, s), a->k_start[s], a->k_len[s], 0, {0, 0}};
+        struct attn_tile t = {a->q_start[s], a->q_len[s], pos_of(a, s), a->k_start[s], a->k_len[s], 0,
+                              (int32_t)pair, 0};
+        pair += pairs_of(a, s);
         for (; is_listed(a, kind, s) && t.first < length(a, kind, s); t.first += ATTN_TILE) {
             first_of[MAX_COST - cost_of(a, &t, kind) + 1]++;
             all[n++] = t;
@@ -146,23 +155,44 @@ static size_t query_rows(const struct attn_args *a)
     return rows;
 }
 
-/* Gives the plan its bias, buckets, delta and partial sums. */
-static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool is_backward, struct attn_plan *p)
+/* For how many heads the parts of dq fit, and how many values that is. */
+static size_t find_parts(const struct attn_args *a, struct attn_plan *p)
+{
+    size_t pairs = 0, per_pair = ATTN_TILE * (size_t)a->d_kv, most = ATTN_PARTS_BYTES / sizeof(float);
+    for (int s = 0; s < a->n_seqs; s++) {
+        pairs += pairs_of(a, s);
+        p->has_sums |= a->q_len[s] > 0 && (a->k_len[s] <= 0 || attn_has_parts(a->k_len[s]));
+    }
+    size_t fit = pairs ? most / per_pair / pairs : (size_t)a->n_heads;
+    fit = fit < (size_t)a->n_heads ? fit : (size_t)a->n_heads;
+    if (fit == 0)
+        return 0;
+    size_t rounds = ((size_t)a->n_heads + fit - 1) / fit; /* of much the same size */
+    fit = ((size_t)a->n_heads + rounds - 1) / rounds;
+    p->heads_at_once = (int)fit;
+    return pairs * fit * per_pair;
+}
+
+/* Gives the plan its bias, buckets, delta, partial sums and parts of dq. */
+static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
+                         struct attn_plan *p)
 {
     bool has_partial = is_backward && a->dbias_table;
     size_t heads = (size_t)a->n_heads, n = (size_t)p->n_distances;
     size_t n_bias = a->bias_table ? heads * n : 0, n_bucket = n_bias || has_partial ? n : 0;
     size_t n_delta = is_backward ? query_rows(a) * heads : 0;
     size_t n_partial = has_partial ? (size_t)p->n_q_tiles * heads * (size_t)a->n_buckets : 0;
+    size_t n_parts = wants_parts && !has_partial ? find_parts(a, p) : 0, n_all = n_bias + n_bucket + n_delta;
     if (n_bucket + n_delta == 0)
         return true;
-    float *at = (float *)cuda_scratch(c, 1, (n_bias + n_bucket + n_delta + n_partial + 128) * sizeof(float));
+    float *at = (float *)cuda_scratch(c, 1, (n_all + n_partial + n_parts + 160) * sizeof(float));
     if (!at)
         return false;
     float *bias = part(&at, n_bias);
     int32_t *bucket = (int32_t *)part(&at, n_bucket);
     p->delta = part(&at, n_delta);
     p->partial = part(&at, n_partial);
+    p->dq_parts = part(&at, n_parts);
     p->bias = bias;
     p->bucket = bucket;
     if (bucket)
@@ -172,7 +202,8 @@ static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool is_back
     return !c->failure.code;
 }
 
-bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, struct attn_plan *out)
+bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
+                    struct attn_plan *out)
 {
     struct attn_plan p = {};
     p.n_heads = a->n_heads;
@@ -185,7 +216,8 @@ bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward,
     p.lse = a->lse;
     p.drop = cuda_drop_of(&a->drop);
     find_distances(a, &p);
-    if (c->failure.code || !list_all(c, a, is_backward, &p) || !fill_scratch(c, a, is_backward, &p))
+    if (c->failure.code || !list_all(c, a, is_backward, &p) ||
+        !fill_scratch(c, a, is_backward, wants_parts, &p))
         return false;
     *out = p;
     return true;

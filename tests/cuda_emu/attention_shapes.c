@@ -18,7 +18,8 @@ struct shape {
     const char *name;
     int n_seqs, n_heads, d_kv;
     int32_t q_len[MAX_SEQS], k_len[MAX_SEQS], q_pos[MAX_SEQS];
-    bool has_bias, is_causal, is_bidirectional, has_pos;
+    bool has_bias, is_frozen; /* frozen: no gradient of the bias */
+    bool is_causal, is_bidirectional, has_pos;
     double lonely; /* the tolerance of dq and dk is this many times larger */
     float p;
 };
@@ -185,7 +186,8 @@ static struct results run_ops(const struct backend_ops *op, struct backend *b, c
     a.dv = bytes(op, b, in->k * op->value_bytes);
     if (in->n_bias) {
         a.bias_table = bias;
-        a.dbias_table = copied(op, b, in->bias, in->n_bias * sizeof(float)); /* is added to */
+        if (!in->s->is_frozen)
+            a.dbias_table = copied(op, b, in->bias, in->n_bias * sizeof(float)); /* is added to */
     }
     call(op, b, a, is_alone);
     struct err e = {0};
@@ -194,7 +196,7 @@ static struct results run_ops(const struct backend_ops *op, struct backend *b, c
     struct results r = {.o = fetched(op, b, a.o, in->o, true), .lse = fetched(op, b, a.lse, in->n_lse, false),
                         .dq = fetched(op, b, a.dq, in->q, true), .dk = fetched(op, b, a.dk, in->k, true),
                         .dv = fetched(op, b, a.dv, in->k, true)};
-    if (in->n_bias)
+    if (a.dbias_table)
         r.dbias = fetched(op, b, a.dbias_table, in->n_bias, false);
     for (int i = 0; i < N_VALUES; i++)
         op->free(b, value[i]);
@@ -331,10 +333,36 @@ static void queries_in_the_middle_agree_with_the_cpu(void)
                                .is_causal = true});
 }
 
+/* The bias has no gradient, as with adapters: bf16 makes dq in parts, as long as these fit. */
+static void sequences_around_a_limit_agree_with_the_cpu(void)
+{
+    check_shape((struct shape){.name = "tiles", .n_seqs = 6, .n_heads = 2, .d_kv = 64, .is_frozen = true,
+                               .q_len = {64, 65, 1, 129, 16, 0}, .k_len = {64, 65, 1, 129, 16, 0},
+                               .has_bias = true, .is_bidirectional = true});
+    check_shape((struct shape){.name = "tiles, causal", .n_seqs = 4, .n_heads = 3, .d_kv = 40, .is_frozen = true,
+                               .q_len = {29, 140, 64, 65}, .k_len = {29, 140, 64, 65}, .has_bias = true,
+                               .is_causal = true});
+    check_shape((struct shape){.name = "parts, in the middle", .n_seqs = 3, .n_heads = 3, .d_kv = 64,
+                               .q_len = {3, 65, 1}, .k_len = {100, 160, 70}, .q_pos = {90, 95, 69},
+                               .has_pos = true, .is_frozen = true, .has_bias = true, .is_causal = true});
+    check_shape((struct shape){.name = "queries without keys", .n_seqs = 3, .n_heads = 2, .d_kv = 16,
+                               .q_len = {70, 20, 3}, .k_len = {80, 0, 64}});
+    check_shape((struct shape){.name = "512", .n_seqs = 2, .n_heads = 3, .d_kv = 32, .is_frozen = true,
+                               .q_len = {512, 30}, .k_len = {512, 30}, .has_bias = true,
+                               .is_bidirectional = true}); /* two heads at once */
+    check_shape((struct shape){.name = "511, 513", .n_seqs = 2, .n_heads = 1, .d_kv = 8, .is_frozen = true,
+                               .q_len = {511, 513}, .k_len = {511, 513}, .has_bias = true,
+                               .is_bidirectional = true});
+    check_shape((struct shape){.name = "too long for parts", .n_seqs = 1, .n_heads = 1, .d_kv = 64,
+                               .is_frozen = true, .q_len = {514}, .k_len = {520}, .has_bias = true,
+                               .is_bidirectional = true});
+}
+
 int main(void)
 {
     CASE(heads_of_every_width_agree_with_the_cpu);
     CASE(decoders_agree_with_the_cpu);
     CASE(queries_in_the_middle_agree_with_the_cpu);
+    CASE(sequences_around_a_limit_agree_with_the_cpu);
     return test_end();
 }

@@ -93,11 +93,6 @@ __device__ static void lora_stage_q(uint4 *to, const struct lora_matrix_at &m, i
     }
 }
 
-__device__ static inline bool lora_is_aligned(const float *p)
-{
-    return (reinterpret_cast<uintptr_t>(p) & 15) == 0;
-}
-
 /* --- the pass --- */
 
 /* Shared memory, counted in pieces of 16 bytes so that the compiler knows how it is aligned: P's slice or the

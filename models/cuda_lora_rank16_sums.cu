@@ -181,14 +181,9 @@ __global__ __launch_bounds__(THREADS, RESIDENT) void lora_rank16_sums_kernel(str
 
 /* --- launching --- */
 
-static bool is_aligned(const void *p)
-{
-    return (reinterpret_cast<uintptr_t>(p) & 15) == 0;
-}
-
 bool cuda_lora_is_rank16(const struct lora_sums<bf16> &s)
 {
-    return s.rank == RANK && is_aligned(s.side[0].mid) && is_aligned(s.side[1].mid);
+    return s.rank == RANK && lora_is_aligned(s.side[0].mid) && lora_is_aligned(s.side[1].mid);
 }
 
 /* Memory for n tiles' counts and the sums of n parts; false when there is none. The slot is nobody else's:

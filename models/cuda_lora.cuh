@@ -8,7 +8,7 @@
  * with the mask on one side or on neither. xd is never stored. Drawing masks costs as much time as reading x,
  * so the bf16 kernels of backward draw each once and leave it, a bit per value, in the room meant for xd.
  *
- * cuda_lora.cu fills the structs below; cuda_lora_float.cu, cuda_lora_bf16.cu and cuda_lora_rank16.cu hold
+ * cuda_lora.cu fills the structs below; cuda_lora_float.cu, cuda_lora_bf16.cu and cuda_lora_rank16*.cu hold
  * the kernels. */
 #ifndef MODELS_CUDA_LORA_CUH
 #define MODELS_CUDA_LORA_CUH
@@ -64,6 +64,7 @@ template <typename T> struct lora_side {
 template <typename T> struct lora_sums {
     const int32_t *member_row; /* device, n_members + 1 */
     int n_members, rank;
+    int most_rows; /* of a member */
     size_t stride;
     struct lora_side<T> side[2];
 };

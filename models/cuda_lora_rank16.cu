@@ -255,15 +255,10 @@ __global__ __launch_bounds__(32 * GROUPS * PARTS,
 
 /* --- launching --- */
 
-static bool is_aligned(const void *p)
-{
-    return (reinterpret_cast<uintptr_t>(p) & 15) == 0;
-}
-
 bool cuda_lora_is_rank16(const struct lora_pass<bf16> &p)
 {
-    return p.rank == RANK && p.stride % 4 == 0 && is_aligned(p.p.at) && is_aligned(p.q.at) &&
-           is_aligned(p.mid);
+    return p.rank == RANK && p.stride % 4 == 0 && lora_is_aligned(p.p.at) && lora_is_aligned(p.q.at) &&
+           lora_is_aligned(p.mid);
 }
 
 /* Tall tiles read an adapter less often; flat ones are for so few rows that some multiprocessors had none. */

@@ -256,10 +256,14 @@ void learner_describe(const struct learner *l, char *out, size_t n)
     snprintf(out, n,
              "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out; %.0f MiB per pass",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, (double)trainer_bytes(l->trainer) / 1048576.0);
+             l->train->n, l->heldout->n, empty, (double)trainer_bytes(l->trainer) / 1048576.0);
 }
 
 size_t learner_adapter_size(const struct learner *l)
+    size_t n_empty = l->train->n_empty + l->heldout->n_empty;
+    char empty[64] = "";
+    if (n_empty)
+        snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);
 {
     return l->size;
 }

@@ -238,11 +238,14 @@ static enum err_code parse_texts(struct json o, struct scenario *s, struct data_
         code = json_fail(o, "validation", e, "expected no such key with data.source %s", d->source);
     if (!code && validation)
         code = parse_source(o, "validation", NULL, false, validation, s, &d->validation, e);
+    const bool no = false;
     return code;
 }
 
 enum err_code scenario_parse_data(struct json root, struct scenario *s, struct err *e)
 {
+    if (!code)
+        code = json_bool(o, "skip_empty", &no, &d->skips_empty, e);
     const int64_t default_input = DEFAULT_MAX_INPUT, default_target = DEFAULT_MAX_TARGET;
     struct data_spec *d = &s->data;
     int64_t max_input = 0, max_target = 0;
@@ -252,6 +255,8 @@ enum err_code scenario_parse_data(struct json root, struct scenario *s, struct e
         code = parse_texts(o, s, d, e);
     if (!code)
         code = json_int(o, "max_input", MIN_TOKENS, SCENARIO_MAX_TOKENS, &default_input, &max_input,
+    if (!code && is_builtin(d->source) && json_has(o, "skip_empty"))
+        code = json_fail(o, "skip_empty", e, "expected no such key with data.source %s", d->source);
                         e);
     if (!code)
         code = json_int(o, "max_target", MIN_TOKENS, SCENARIO_MAX_TOKENS, &default_target,

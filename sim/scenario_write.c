@@ -93,6 +93,8 @@ static void write_data(const struct scenario *s, struct json_out *o)
     if (d->validation)
         write_path(o, "validation", d->validation);
     json_out_string(o, "prefix", d->prefix);
+    if (strncmp(d->source, "builtin:", 8) != 0)
+        json_out_bool(o, "skip_empty", d->skips_empty);
     json_out_int(o, "max_input", d->max_input);
     json_out_int(o, "max_target", d->max_target);
     if (d->n_train > 0)

@@ -87,6 +87,44 @@ static void whole_numbers_are_labels_by_value(void)
     unlink("data.jsonl");
 }
 
+/* As SAMSum's training file has one, and exports of it as JSON Lines have null in its place. */
+static void samples_without_a_text_can_be_left_out(void)
+{
+    static const char *const files[] = {
+        "[{\"id\": \"1\", \"summary\": \"s\", \"dialogue\": \"\"},"
+        "{\"id\": \"2\", \"summary\": \"t\", \"dialogue\": \"A: e\\r\\nB: f\"},"
+        "{\"id\": \"3\", \"summary\": \" \\n\", \"dialogue\": \"g\"}]",
+        "{\"id\": \"1\", \"summary\": \"s\", \"dialogue\": null}\n"
+        "{\"id\": \"2\", \"summary\": \"t\", \"dialogue\": \"A: e\\r\\nB: f\"}\n"
+        "{\"id\": \"3\", \"summary\": null, \"dialogue\": \"g\"}\n"};
+    for (int i = 0; i < 2; i++) {
+        write_text("train.json", files[i]);
+        write_text("val.json", "[{\"summary\": \"u\", \"dialogue\": \"v\"}, {\"summary\": \"u\", "
+                               "\"dialogue\": \"\"}]");
+        struct data_spec spec = spec_of("train.json");
+        struct dataset *train = NULL, *heldout = NULL;
+        struct err e = {0};
+        CHECK_INT(data_open(&train, &heldout, &spec, &e), ERR_INPUT);
+        CHECK_HAS(e.text, i ? "train.json:1: dialogue: expected a string, got null"
+                            : "[0].dialogue: expected some text, got none (data.skip_empty");
+        spec.skips_empty = true;
+        spec.validation = "val.json";
+        if (data_open(&train, &heldout, &spec, &e))
+            TEST_FAIL("%s", e.text);
+        if (!train)
+            return;
+        CHECK_INT(train->n, 1);
+        CHECK_INT(train->n_empty, 2);
+        CHECK_STR(train->sample[0].dialogue, "A: e\r\nB: f");
+        CHECK_INT(heldout->n, 1);
+        CHECK_INT(heldout->n_empty, 1);
+        data_close(train);
+        data_close(heldout);
+    }
+    unlink("train.json");
+    unlink("val.json");
+}
+
 /* The message names the file, the place in it and the fact; nothing comes out. */
 static void check_refused(const char *text, size_t n_heldout, const char *words)
 {
@@ -251,6 +289,7 @@ int main(void)
     CASE(a_line_is_a_sample_and_labels_are_numbered_by_name);
     CASE(an_array_reads_as_samsum_and_a_validation_file_is_held_out);
     CASE(whole_numbers_are_labels_by_value);
+    CASE(samples_without_a_text_can_be_left_out);
     CASE(a_bad_line_is_named_by_its_number);
     CASE(an_unknown_builtin_or_file_is_refused);
     CASE(a_generated_sample_depends_on_seed_part_and_index_alone);

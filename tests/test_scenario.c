@@ -167,6 +167,8 @@ static void what_does_not_fit_together_is_refused_with_its_key(void)
                   "clients.groups: expected 1..256 groups, got 0");
     check_refused("{\"clients\": {\"groups\": [7]}}",
                   "clients.groups[0]: expected an object { \"name\": ... }");
+    check_refused("{\"data\": {\"skip_empty\": true}}",
+                  "data.skip_empty: expected no such key with data.source builtin:dialogues");
     check_refused("{\"data\": {\"samples\": 99}}",
                   "data.samples: expected at least one per client (clients.count is 100), got 99");
     check_refused("{\"data\": {\"heldout\": 10}, \"evaluate\": {\"samples\": 11}}",

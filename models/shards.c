@@ -186,11 +186,25 @@ bool shards_has(const struct shards *s, const char *name)
     return file_with(s, name) != NULL;
 }
 
+static enum err_code find_file(const struct shards *s, const char *name, const struct weights **out,
+                               struct err *e)
+{
+    *out = file_with(s, name);
+    return *out ? OK : err_set(e, ERR_INPUT, "%s: tensor %s is missing", s->what, name);
+}
+
+enum err_code shards_check(const struct shards *s, const char *name, int n_dims, const size_t *dim,
+                           struct err *e)
+{
+    const struct weights *w;
+    enum err_code code = find_file(s, name, &w, e);
+    return code ? code : weights_check(w, name, n_dims, dim, e);
+}
+
 enum err_code shards_read(const struct shards *s, const char *name, int n_dims, const size_t *dim,
                           float *out, struct err *e)
 {
-    const struct weights *w = file_with(s, name);
-    if (!w)
-        return err_set(e, ERR_INPUT, "%s: tensor %s is missing", s->what, name);
-    return weights_read(w, name, n_dims, dim, out, e);
+    const struct weights *w;
+    enum err_code code = find_file(s, name, &w, e);
+    return code ? code : weights_read(w, name, n_dims, dim, out, e);
 }

@@ -29,6 +29,9 @@ const char *shards_name_at(const struct shards *s, size_t i);
 const char *shards_path_at(const struct shards *s, size_t i); /* the file that holds it */
 bool shards_has(const struct shards *s, const char *name);
 
+/* As weights_check: it is there, of this shape and a type that is read. */
+enum err_code shards_check(const struct shards *s, const char *name, int n_dims, const size_t *dim,
+                           struct err *e);
 /* As weights_read: float32 from F32, F16 or BF16, finite, of this shape. */
 enum err_code shards_read(const struct shards *s, const char *name, int n_dims, const size_t *dim,
                           float *out, struct err *e);

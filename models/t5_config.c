@@ -125,7 +125,10 @@ static enum err_code read_kind(struct json root, struct err *e)
         return code;
     if (strcmp(act, "gated-gelu") != 0)
         return json_fail(root, "feed_forward_proj", e,
-                         "expected \"gated-gelu\" (T5 v1.1), got \"%s\"", act);
+                         "expected \"gated-gelu\" (T5 v1.1), got \"%.40s\"%s", act,
+                         strcmp(act, relu) == 0 ? ", which is T5 v1.0: take its google/t5-v1_1 or "
+                                                  "google/flan-t5 sibling"
+                                                : "");
     /* Absent means tied, as in Hugging Face's defaults. */
     if (!json_has(root, "tie_word_embeddings"))
         return json_fail(

@@ -277,7 +277,8 @@ static void ranges_hold_at_both_ends(void)
                 "1", "0", "1.1", "}}}");
     check_range("{\"federation\": {\"client\": {\"max_grad_norm\": ", "0", "1e6", "-1", "1e7",
                 "}}}");
-    check_range("{\"model\": {\"lora\": {\"rank\": ", "1", "256", "0", "257", "}}}");
+    check_range("{\"model\": {\"train\": \"none\", \"lora\": {\"rank\": ", "1", "256", "0", "257", "}}}");
+    check_range("{\"model\": {\"lora\": {\"rank\": ", "1", "128", NULL, "129", "}}}"); /* builtin:tiny's width */
     check_range("{\"model\": {\"lora\": {\"alpha\": ", "1e-6", "10000", "0", "10001", "}}}");
     check_range("{\"model\": {\"lora\": {\"dropout\": ", "0", "0.95", "-0.1", "0.96", "}}}");
     check_range("{\"model\": {\"dropout\": ", "0", "0.95", "-0.1", "0.96", "}}");

@@ -18,8 +18,8 @@ static void write_config(struct json_out *o, const struct lora_spec *s, const ch
     json_out_string(o, "task_type", "SEQ_2_SEQ_LM");
     json_out_string(o, "base_model_name_or_path", base_model);
     json_out_int(o, "r", s->rank);
-    json_out_double(o, "lora_alpha", (double)s->alpha);
-    json_out_double(o, "lora_dropout", (double)s->dropout);
+    json_out_float(o, "lora_alpha", s->alpha);
+    json_out_float(o, "lora_dropout", s->dropout);
     json_out_begin_inline(o, "target_modules", '[');
     for (int i = 0; names[i]; i++) {
         if (s->targets >> i & 1u)

@@ -1,6 +1,6 @@
-/* Model and adapter folders that lie, asked of the program as a user would: one line on stderr that names the
- * place, exit status 2, nothing on stdout, no result folder. The undamaged folder runs, so what is refused is the
- * damage. Names of cases are the mistakes. */
+/* Model and adapter folders that lie, asked of the program as a user would: one line on stderr that
+ * names the place, exit status 2, nothing on stdout, no result folder. The undamaged folder runs,
+ * so what is refused is the damage. Names of cases are the mistakes. */
 #include "models/peft.h"
 #include "models/t5.h"
 #include "sim/base/json.h"
@@ -48,7 +48,8 @@ static void write_config(const struct t5_config *c)
     mem_free(path);
 }
 
-/* A sound folder m with model.safetensors, config.json and spiece.model, and the model in memory. */
+/* A sound folder m with model.safetensors, config.json and spiece.model, and the model in memory.
+ */
 static void begin(struct model *m)
 {
     struct file f = {0};
@@ -76,7 +77,8 @@ static void end(struct model *m)
     arena_free(&m->a);
 }
 
-/* `veryedge ARGS` in the test's folder must fail with exit status 2 and one line that has these words. */
+/* `veryedge ARGS` in the test's folder must fail with exit status 2 and one line that has these
+ * words. */
 __attribute__((format(printf, 2, 3))) static void refuse(const char *words, const char *args, ...)
 {
     char what[1024];
@@ -108,7 +110,8 @@ static void refuse_run(const char *words)
     refuse(words, "run s.json --quiet");
 }
 
-/* The folder with one text of a file in place of another of the same length, here in model.safetensors' header. */
+/* The folder with one text of a file in place of another of the same length, here in
+ * model.safetensors' header. */
 static void change_header(const char *from, const char *to)
 {
     struct file f = {0};
@@ -163,7 +166,8 @@ static void change_config(const char *from, const char *to)
     mem_free(path);
 }
 
-/* An index that gives tensors below n_first to a.safetensors, the others to b, but the last to `last`. */
+/* An index that gives tensors below n_first to a.safetensors, the others to b, but the last to
+ * `last`. */
 static void write_index(const struct model *m, size_t n_first, const char *last)
 {
     struct json_out o;
@@ -241,7 +245,8 @@ static void sizes_that_contradict_the_tensors(void)
     end(&m);
 }
 
-/* Within the limits of each number they would be 1.3 TB; that must not end as a failure of the machine. */
+/* Within the limits of each number they would be 1.3 TB; that must not end as a failure of the
+ * machine. */
 static void sizes_that_are_absurd(void)
 {
     struct model m;
@@ -276,14 +281,16 @@ static void headers_that_lie(void)
     refuse_both("expected a header of at most 100000000 bytes, it says 1099511627776");
     write_items(&m, "model.safetensors", 0, m.n, WEIGHTS_F32);
     change_header("[71680, 71744]", "[71616, 71680]");
-    refuse_both("encoder.block.0.layer.0.layer_norm.weight: expected its data to begin at byte 71680, got 71616: "
+    refuse_both("encoder.block.0.layer.0.layer_norm.weight: expected its data to begin at byte "
+                "71680, got 71616: "
                 "tensors overlap");
     write_items(&m, "model.safetensors", 0, m.n, WEIGHTS_F32);
     change_header("[71680, 71744]", "[71744, 71680]");
     refuse_both("data_offsets: expected a span within");
     write_items(&m, "model.safetensors", 0, m.n, WEIGHTS_F32);
     change_header("[1120, 16]", "[16, 1121]");
-    refuse_both("shared.weight.data_offsets: expected the size of the shape in F32, got a span of 71680");
+    refuse_both(
+        "shared.weight.data_offsets: expected the size of the shape in F32, got a span of 71680");
     write_items(&m, "model.safetensors", 0, m.n, WEIGHTS_F32);
     change_file(-1, -4);
     refuse_both("expected a span within");
@@ -334,7 +341,8 @@ static void tokenizers_of_another_model(void)
     write_rows(&m, 600);
     refuse_run("m: spiece.model has 1020 pieces, expected at most the model's 600 rows");
     write_rows(&m, 1020 + 1024 + 1);
-    refuse_run("m: spiece.model has 1020 pieces, expected at most 1024 fewer than the model's 2045 rows");
+    refuse_run(
+        "m: spiece.model has 1020 pieces, expected at most 1024 fewer than the model's 2045 rows");
     write_rows(&m, 1120);
     write_file("spiece.model", "no model", 8);
     refuse_run("m/spiece.model: expected a sentencepiece model, got 8 bytes that are none");
@@ -348,7 +356,8 @@ static void models_of_another_kind(void)
     struct model m;
     begin(&m);
     change_config("\"gated-gelu\"", "\"relu\"");
-    refuse_both("feed_forward_proj: expected \"gated-gelu\" (T5 v1.1), got \"relu\", which is T5 v1.0");
+    refuse_both(
+        "feed_forward_proj: expected \"gated-gelu\" (T5 v1.1), got \"relu\", which is T5 v1.0");
     change_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
     refuse_both("tie_word_embeddings: expected false (T5 v1.1 has a head of its own), got true");
     change_config("\"model_type\": \"t5\"", "\"model_type\": \"bart\"");
@@ -400,12 +409,15 @@ static void adapters_for_another_base(void)
     begin(&m);
     wide.d_model = 24;
     write_adapter(&wide, 4, LORA_Q | LORA_V, 0);
-    refuse_adapter("a/adapter_model.safetensors: base_model.model.encoder.block.0.layer.0.SelfAttention.q.lora_A."
-                   "weight: expected shape [4, 16], got [4, 24]; the adapter's base is \"somebody/base\"");
+    refuse_adapter(
+        "a/adapter_model.safetensors: "
+        "base_model.model.encoder.block.0.layer.0.SelfAttention.q.lora_A."
+        "weight: expected shape [4, 16], got [4, 24]; the adapter's base is \"somebody/base\"");
     deep.n_dec = 3;
     write_adapter(&deep, 4, LORA_Q | LORA_V, 0);
-    refuse_adapter("expected the 24 tensors of an adapter for this model, got 32; the adapter's base is "
-                   "\"somebody/base\"");
+    refuse_adapter(
+        "expected the 24 tensors of an adapter for this model, got 32; the adapter's base is "
+        "\"somebody/base\"");
     write_adapter(&wide, 20, LORA_Q, 0);
     refuse("a rank of at most d_model, 16, got 20", "merge a --weights m --out out");
     write_adapter(&config, 4, LORA_Q | LORA_V, NAN);
@@ -447,10 +459,12 @@ static void adapters_that_are_broken(void)
 int main(void)
 {
     program_begin();
-    program_write("s.json", "{\"model\": {\"weights\": \"m\", \"lora\": {\"rank\": 4}}, \"clients\": {\"count\": 2},"
-                            "\"data\": {\"samples\": 8, \"heldout\": 2}, \"evaluate\": {\"every\": 0},"
-                            "\"federation\": {\"rounds\": 1, \"batch\": 2, \"clients_per_round\": 1},"
-                            "\"output\": {\"dir\": \"out\"}}");
+    program_write(
+        "s.json",
+        "{\"model\": {\"weights\": \"m\", \"lora\": {\"rank\": 4}}, \"clients\": {\"count\": 2},"
+        "\"data\": {\"samples\": 8, \"heldout\": 2}, \"evaluate\": {\"every\": 0},"
+        "\"federation\": {\"rounds\": 1, \"batch\": 2, \"clients_per_round\": 1},"
+        "\"output\": {\"dir\": \"out\"}}");
     CASE(the_undamaged_folder_runs);
     CASE(shards_that_are_missing_elsewhere_or_mixed_up);
     CASE(sizes_that_contradict_the_tensors);

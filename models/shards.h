@@ -4,8 +4,10 @@
  * A large model comes in several files and an index, { "metadata": ..., "weight_map": { TENSOR:
  * FILE } }, as Hugging Face's save_pretrained writes them. Every file must lie in the folder itself
  * and be named like one ("model-00001-of-00002.safetensors"); a tensor must be in the file that the
- * index says, and no file may hold one that the index does not give to it. Where both forms are
- * there, model.safetensors counts, as in transformers. Files are mapped, not read. */
+ * index says, and no file may hold one that the index does not give to it. Of the embedding's three
+ * names (shared, encoder.embed_tokens, decoder.embed_tokens) converters keep one in the files and
+ * all in the index, so these may be missing. Where both forms are there, model.safetensors counts,
+ * as in transformers. Files are mapped, not read. */
 #ifndef MODELS_SHARDS_H
 #define MODELS_SHARDS_H
 

@@ -247,9 +247,17 @@ static void summaries_hold_the_final_time_and_place(void)
     arena_free(&a);
 }
 
+/* A cut text is the whole one's first limit - 1 ids and the end mark, as transformers cuts. */
+static void check_cut(const int32_t *cut, int n_cut, const int32_t *whole, int n_whole, int limit)
+{
+    CHECK_INT(n_cut, n_whole < limit ? n_whole : limit);
+    CHECK_TRUE(memcmp(cut, whole, (size_t)(n_cut - 1) * sizeof(*cut)) == 0);
+    CHECK_INT(cut[n_cut - 1], TOKEN_EOS);
+}
+
 static void encoded_samples_end_in_the_end_mark_and_keep_the_limits(void)
 {
-    struct dataset *heldout, *d = builtin(1, 50, &heldout);
+    struct dataset *heldout, *heldout2, *d = builtin(1, 50, &heldout), *whole = builtin(1, 50, &heldout2);
     struct vocab *v = vocab_open();
     for (size_t i = 0; dialogue_text(i); i++)
         vocab_count(v, dialogue_text(i), 1.0);
@@ -268,20 +276,22 @@ static void encoded_samples_end_in_the_end_mark_and_keep_the_limits(void)
     spec.max_input = 40;
     spec.max_target = 18;
     CHECK_INT(data_tokenise(d, t, &spec, NULL), OK);
+    spec.max_input = spec.max_target = 8192;
+    CHECK_INT(data_tokenise(whole, t, &spec, NULL), OK);
     int longest_in = 0, longest_out = 0;
     for (size_t i = 0; i < d->n; i++) {
         const struct sample *s = &d->sample[i];
         longest_in = s->n_input > longest_in ? s->n_input : longest_in;
         longest_out = s->n_target > longest_out ? s->n_target : longest_out;
-        CHECK_INT(s->input[s->n_input - 1], TOKEN_EOS);
-        CHECK_INT(s->target[s->n_target - 1], TOKEN_EOS);
+        check_cut(s->input, s->n_input, whole->sample[i].input, whole->sample[i].n_input, 40);
+        check_cut(s->target, s->n_target, whole->sample[i].target, whole->sample[i].n_target, 18);
         CHECK_INT(s->input[0], d->sample[0].input[0]); /* the prefix */
     }
     CHECK_INT(longest_in, 40);
     CHECK_INT(longest_out, 18);
     tokens_close(t);
-    data_close(d);
-    data_close(heldout);
+    data_close(d), data_close(whole);
+    data_close(heldout), data_close(heldout2);
 }
 
 int main(void)

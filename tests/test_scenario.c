@@ -47,6 +47,7 @@ static void an_empty_scenario_is_all_defaults(void)
     CHECK_INT(s->seed, 1);
     CHECK_INT(s->n_clients, 100);
     CHECK_INT(s->n_groups, 1);
+    CHECK_STR(s->data.prefix, "summarize: ");
     CHECK_STR(s->group[0].name, "clients");
     CHECK_STR(s->group[0].device.name, "agx-orin-64gb");
     CHECK_STR(s->network.access.topology->name, "lte");

@@ -99,12 +99,13 @@ static enum err_code open_files(struct dataset **train, struct dataset **heldout
 {
     struct raw_samples raw = {0};
     struct arena strings = {0};
-    size_t n_source, n_train = 0, n_heldout = 0, first = 0;
+    size_t n_source, n_empty, n_train = 0, n_heldout = 0, first = 0;
     int n_labels = 0;
-    enum err_code code = data_json_read(&raw, spec->source, &strings, e);
+    enum err_code code = data_json_read(&raw, spec->source, spec->skips_empty, &strings, e);
     n_source = raw.n;
+    n_empty = raw.n_empty;
     if (!code && spec->validation)
-        code = data_json_read(&raw, spec->validation, &strings, e);
+        code = data_json_read(&raw, spec->validation, spec->skips_empty, &strings, e);
     if (!code)
         code = cut(spec, n_source, raw.n - n_source, &n_train, &n_heldout, &first, e);
     if (code)
@@ -117,8 +118,10 @@ static enum err_code open_files(struct dataset **train, struct dataset **heldout
     }
     *train = dataset_new();
     dataset_fill(*train, &raw, 0, n_train, label, name, n_labels);
+    (*train)->n_empty = n_empty;
     *heldout = dataset_new();
     dataset_fill(*heldout, &raw, first, n_heldout, label, name, n_labels);
+    (*heldout)->n_empty = raw.n_empty - n_empty;
 done:
     arena_free(&strings);
     raw_samples_fini(&raw);

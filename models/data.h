@@ -9,6 +9,7 @@
 #ifndef MODELS_DATA_H
 #define MODELS_DATA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct dataset {
     struct sample *sample;
     int n_labels; /* 0: no labels */
     const char *const *label_name;
+    size_t n_empty; /* samples of its file that were left out */
     struct arena arena; /* owns everything above */
 };
 
@@ -44,6 +46,7 @@ struct data_spec {
     int max_input, max_target; /* tokens with </s>, >= 2 */
     uint64_t seed;
     size_t n_train;   /* builtin: how many to generate; files: the first n_train, 0 = all */
+    bool skips_empty; /* files: samples with an empty (or null) text are left out, not refused */
     size_t n_heldout; /* builtin: how many to generate; files without validation: how many to hold
                          out */
 };
@@ -60,7 +63,8 @@ enum {
  * n_heldout samples are taken (0 = all); without, the last n_heldout samples of source are held out
  * and at least one must be left to train on. builtin: owner 0 of the stream RNG_DIALOGUE trains,
  * owner 1 is held out; sample i is the same for every n. On failure neither *train nor *heldout is
- * written. */
+ * written. skips_empty: SAMSum's own training file holds one
+ * sample without a dialogue; samples that are left out are in no count but n_empty. */
 enum err_code data_open(struct dataset **train, struct dataset **heldout,
                         const struct data_spec *spec, struct err *e);
 /* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with

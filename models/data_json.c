@@ -24,12 +24,27 @@ static enum err_code read_text(struct json object, const char *key, const char *
         return code;
     size_t n = strlen(text);
     if (is_blank(text, n))
-        return json_fail(object, key, e, "expected some text, got none");
+        return json_fail(object, key, e,
+                         "expected some text, got none (data.skip_empty leaves such samples out)");
     if (n > DATA_MAX_TEXT_BYTES)
         return json_fail(object, key, e, "expected at most %d bytes, got %zu", DATA_MAX_TEXT_BYTES,
                          n);
     *out = arena_strdup(strings, text);
     return OK;
+}
+
+/* Whether a text is there and says nothing: "", blanks or null, as in exports of SAMSum. */
+static bool is_empty(struct json object, const char *key)
+{
+    struct json value;
+    const char *text;
+    bool truth;
+    if (!json_has(object, key) || json_value(object, key, &value, NULL))
+        return false;
+    if (json_is_string(value))
+        return !json_string(value, NULL, NULL, &text, NULL) && is_blank(text, strlen(text));
+    return !json_is_number(value) && !json_is_object(value) && !json_is_array(value) &&
+           json_bool(value, NULL, NULL, &truth, NULL) != OK;
 }
 
 static enum err_code read_label(struct json object, struct raw_sample *s, struct arena *strings,
@@ -59,13 +74,17 @@ static enum err_code read_label(struct json object, struct raw_sample *s, struct
     return OK;
 }
 
-static enum err_code read_sample(struct raw_samples *to, struct json object, struct arena *strings,
-                                 struct err *e)
+static enum err_code read_sample(struct raw_samples *to, struct json object, bool skips_empty,
+                                 struct arena *strings, struct err *e)
 {
     struct raw_sample s = {0};
     enum err_code code;
     if (!json_is_object(object))
         return json_fail(object, NULL, e, "expected an object with dialogue and summary");
+    if (skips_empty && (is_empty(object, "dialogue") || is_empty(object, "summary"))) {
+        to->n_empty++;
+        return OK;
+    }
     if ((code = read_text(object, "dialogue", &s.dialogue, strings, e)) ||
         (code = read_text(object, "summary", &s.summary, strings, e)) ||
         (code = read_label(object, &s, strings, e)))
@@ -81,7 +100,7 @@ static enum err_code read_sample(struct raw_samples *to, struct json object, str
 }
 
 static enum err_code read_lines(struct raw_samples *to, const char *path, const struct file *f,
-                                struct arena *strings, struct err *e)
+                                bool skips_empty, struct arena *strings, struct err *e)
 {
     const char *at = (const char *)f->bytes, *end = at + f->n_bytes;
     for (size_t line = 1; at < end; line++) {
@@ -93,7 +112,7 @@ static enum err_code read_lines(struct raw_samples *to, const char *path, const 
             const char *name = arena_printf(&scratch, "%s:%zu", path, line);
             enum err_code code = json_parse(&doc, name, at, n, e);
             if (!code)
-                code = read_sample(to, json_root(doc), strings, e);
+                code = read_sample(to, json_root(doc), skips_empty, strings, e);
             json_close(doc);
             arena_free(&scratch);
             if (code)
@@ -105,7 +124,7 @@ static enum err_code read_lines(struct raw_samples *to, const char *path, const 
 }
 
 static enum err_code read_array(struct raw_samples *to, const char *path, const struct file *f,
-                                struct arena *strings, struct err *e)
+                                bool skips_empty, struct arena *strings, struct err *e)
 {
     struct json_doc *doc = NULL;
     enum err_code code = json_parse(&doc, path, (const char *)f->bytes, f->n_bytes, e);
@@ -114,13 +133,13 @@ static enum err_code read_array(struct raw_samples *to, const char *path, const 
     struct json root = json_root(doc);
     size_t n = json_count(root);
     for (size_t i = 0; i < n && !code; i++)
-        code = read_sample(to, json_at(root, i), strings, e);
+        code = read_sample(to, json_at(root, i), skips_empty, strings, e);
     json_close(doc);
     return code;
 }
 
-enum err_code data_json_read(struct raw_samples *to, const char *path, struct arena *strings,
-                             struct err *e)
+enum err_code data_json_read(struct raw_samples *to, const char *path, bool skips_empty,
+                             struct arena *strings, struct err *e)
 {
     struct file f;
     enum err_code code = file_map(&f, path, e);
@@ -130,9 +149,9 @@ enum err_code data_json_read(struct raw_samples *to, const char *path, struct ar
     while (first < f.n_bytes && is_blank((const char *)f.bytes + first, 1))
         first++;
     if (first < f.n_bytes && f.bytes[first] == '[')
-        code = read_array(to, path, &f, strings, e);
+        code = read_array(to, path, &f, skips_empty, strings, e);
     else
-        code = read_lines(to, path, &f, strings, e);
+        code = read_lines(to, path, &f, skips_empty, strings, e);
     if (!code && to->n == before)
         code =
             err_set(e, ERR_INPUT, "%s: expected samples with dialogue and summary, got none", path);

@@ -20,12 +20,14 @@ struct raw_sample {
 struct raw_samples {
     struct raw_sample *item; /* heap, freed by raw_samples_fini */
     size_t n, cap;
+    size_t n_empty; /* left out */
 };
 
 /* Appends all samples of a file. ERR_INPUT names file and line (or index); a file without samples
- * is refused. */
-enum err_code data_json_read(struct raw_samples *to, const char *path, struct arena *strings,
-                             struct err *e);
+ * is refused. skips_empty: samples whose dialogue or summary is empty or null are left out and
+ * counted; otherwise they are refused, too. */
+enum err_code data_json_read(struct raw_samples *to, const char *path, bool skips_empty,
+                             struct arena *strings, struct err *e);
 void raw_samples_fini(struct raw_samples *r);
 
 #endif

@@ -18,8 +18,8 @@ static void write_config(struct json_out *o, const struct lora_spec *s, const ch
     json_out_string(o, "task_type", "SEQ_2_SEQ_LM");
     json_out_string(o, "base_model_name_or_path", base_model);
     json_out_int(o, "r", s->rank);
-    json_out_double(o, "lora_alpha", (double)s->alpha);
-    json_out_double(o, "lora_dropout", (double)s->dropout);
+    json_out_float(o, "lora_alpha", s->alpha);
+    json_out_float(o, "lora_dropout", s->dropout);
     json_out_begin_inline(o, "target_modules", '[');
     for (int i = 0; names[i]; i++) {
         if (s->targets >> i & 1u)
@@ -209,6 +209,24 @@ enum err_code peft_load_spec(const char *folder, struct lora_spec *out, struct e
     return code;
 }
 
+/* Adds to a message which base the folder's adapter says it was made for. */
+static enum err_code name_base(const char *folder, enum err_code code, struct err *e)
+{
+    static const char *const unknown = "";
+    struct json_doc *doc = NULL;
+    const char *base = unknown;
+    char *path = file_join(folder, "adapter_config.json");
+    if (e && code == ERR_INPUT && json_load(&doc, path, NULL) == OK &&
+        json_string(json_root(doc), "base_model_name_or_path", &unknown, &base, NULL) == OK &&
+        base[0]) {
+        struct err why = *e;
+        err_set(e, code, "%.700s; the adapter's base is \"%.200s\"", why.text, base);
+    }
+    json_close(doc);
+    mem_free(path);
+    return code;
+}
+
 enum err_code peft_load(const char *folder, const struct t5_config *c, const struct lora_spec *s,
                         float *adapter, struct err *e)
 {
@@ -218,8 +236,13 @@ enum err_code peft_load(const char *folder, const struct t5_config *c, const str
     char *path = file_join(folder, "adapter_model.safetensors");
     lora_layout_init(&l, c, s);
     enum err_code code = weights_open(&w, path, e);
+    bool is_open = !code;
+    if (!code && s->rank > c->d_model)
+        code = err_set(e, ERR_INPUT, "%s: expected a rank of at most d_model, %d, got %d", path,
+                       c->d_model, s->rank);
     if (!code && weights_count(w) != 2 * (size_t)l.n_sites)
-        code = err_set(e, ERR_INPUT, "%s: expected the %d tensors of this adapter, got %zu", path,
+        code = err_set(e, ERR_INPUT,
+                       "%s: expected the %d tensors of an adapter for this model, got %zu", path,
                        2 * l.n_sites, weights_count(w));
     for (int i = 0; !code && i < l.n_sites; i++) {
         struct weights_item item[2];
@@ -228,6 +251,8 @@ enum err_code peft_load(const char *folder, const struct t5_config *c, const str
         if (!code)
             code = weights_read(w, item[1].name, 2, item[1].dim, adapter + l.site[i].b, e);
     }
+    if (code && is_open)
+        name_base(folder, code, e);
     weights_close(w);
     lora_layout_fini(&l);
     mem_free(path);

@@ -22,7 +22,8 @@ enum err_code peft_save_card(const char *folder, const char *base_model, const c
 /* The spec of a folder's adapter. What we do not do (DoRA, rank patterns, biases, a regular
  * expression as target_modules) is refused by key. */
 enum err_code peft_load_spec(const char *folder, struct lora_spec *out, struct err *e);
-/* Its values, which must fit the layout of (c, s). adapter [lora_size], host, written. */
+/* Its values, which must fit the layout of (c, s); the message of one that does not says for which
+ * base it was made. adapter [lora_size], host, written. */
 enum err_code peft_load(const char *folder, const struct t5_config *c, const struct lora_spec *s,
                         float *adapter, struct err *e);
 

@@ -35,6 +35,15 @@ static bool is_plain(const char *name)
     return n > k && name[0] != '.' && !strchr(name, '/') && strcmp(name + n - k, end) == 0;
 }
 
+/* Three names of one tensor. Hugging Face's converter (safetensors' convert.py) keeps one of them in
+ * the files and all in the index. */
+static bool is_embedding(const char *tensor)
+{
+    return strcmp(tensor, "shared.weight") == 0 ||
+           strcmp(tensor, "encoder.embed_tokens.weight") == 0 ||
+           strcmp(tensor, "decoder.embed_tokens.weight") == 0;
+}
+
 static enum err_code add_file(struct shards *s, const char *folder, const char *name, size_t *which,
                               struct err *e)
 {
@@ -65,6 +74,8 @@ static enum err_code add_tensor(struct shards *s, const char *folder, struct jso
     code = add_file(s, folder, name, &which, e);
     if (code)
         return code;
+    if (!weights_find(s->file[which], tensor) && is_embedding(tensor))
+        return OK;
     if (!weights_find(s->file[which], tensor))
         return json_fail(json_at(map, i), NULL, e, "%.200s holds no such tensor", name);
     n_in_file[which]++;
@@ -186,11 +197,25 @@ bool shards_has(const struct shards *s, const char *name)
     return file_with(s, name) != NULL;
 }
 
+static enum err_code find_file(const struct shards *s, const char *name, const struct weights **out,
+                               struct err *e)
+{
+    *out = file_with(s, name);
+    return *out ? OK : err_set(e, ERR_INPUT, "%s: tensor %s is missing", s->what, name);
+}
+
+enum err_code shards_check(const struct shards *s, const char *name, int n_dims, const size_t *dim,
+                           struct err *e)
+{
+    const struct weights *w;
+    enum err_code code = find_file(s, name, &w, e);
+    return code ? code : weights_check(w, name, n_dims, dim, e);
+}
+
 enum err_code shards_read(const struct shards *s, const char *name, int n_dims, const size_t *dim,
                           float *out, struct err *e)
 {
-    const struct weights *w = file_with(s, name);
-    if (!w)
-        return err_set(e, ERR_INPUT, "%s: tensor %s is missing", s->what, name);
-    return weights_read(w, name, n_dims, dim, out, e);
+    const struct weights *w;
+    enum err_code code = find_file(s, name, &w, e);
+    return code ? code : weights_read(w, name, n_dims, dim, out, e);
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 extern "C" {
+#include "models/spm_check.h"
 #include "models/tokens.h"
 #include "sim/base/file.h"
 }
@@ -55,7 +56,9 @@ extern "C" enum err_code tokens_open(struct tokens **out, const char *path, stru
         return code; /* the message has the path */
     try {
         auto t = std::make_unique<struct tokens>();
-        code = load(t.get(), &f, e);
+        code = spm_check(f.bytes, f.n_bytes, e);
+        if (!code)
+            code = load(t.get(), &f, e);
         if (!code)
             *out = t.release();
     } catch (const std::exception &x) {

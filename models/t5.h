@@ -40,6 +40,11 @@ struct t5_tensor {
  * built-in. */
 enum err_code t5_folder(char **out, const char *weights, struct err *e);
 
+/* Looks at a model folder (or "builtin:NAME") without reading or allocating a weight: config.json,
+ * the headers of all files, and, by the tensors from which every size follows, whether they agree;
+ * so sizes that are absurd are refused before memory is asked for. */
+enum err_code t5_folder_check(struct t5_config *out, const char *weights, struct err *e);
+
 /* weights: a folder of the Hugging Face kind (config.json, and model.safetensors or its shards, see
  * models/shards.h) or "builtin:tiny". ops: from backend_find. Every tensor must be there with its
  * shape, in F32, F16 or BF16; further tensors are refused, except encoder.embed_tokens and

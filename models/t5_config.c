@@ -125,7 +125,10 @@ static enum err_code read_kind(struct json root, struct err *e)
         return code;
     if (strcmp(act, "gated-gelu") != 0)
         return json_fail(root, "feed_forward_proj", e,
-                         "expected \"gated-gelu\" (T5 v1.1), got \"%s\"", act);
+                         "expected \"gated-gelu\" (T5 v1.1), got \"%.40s\"%s", act,
+                         strcmp(act, relu) == 0 ? ", which is T5 v1.0: take its google/t5-v1_1 or "
+                                                  "google/flan-t5 sibling"
+                                                : "");
     /* Absent means tied, as in Hugging Face's defaults. */
     if (!json_has(root, "tie_word_embeddings"))
         return json_fail(
@@ -201,8 +204,8 @@ enum err_code t5_config_save(const struct t5_config *c, const char *path, struct
     json_out_bool(&o, "tie_word_embeddings", false);
     for (size_t i = 0; i < N_FIELDS; i++)
         json_out_int(&o, fields[i].key, field_get(c, &fields[i]));
-    json_out_double(&o, "layer_norm_epsilon", 1e-6 == (double)c->eps ? 1e-6 : (double)c->eps);
-    json_out_double(&o, "dropout_rate", (double)c->dropout);
+    json_out_float(&o, "layer_norm_epsilon", c->eps);
+    json_out_float(&o, "dropout_rate", c->dropout);
     json_out_end(&o, '}');
     enum err_code code = file_replace(path, o.text, o.n, e);
     json_out_fini(&o);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "models/shards.h"
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
 
@@ -44,4 +45,61 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e)
     }
     return err_set(e, ERR_INPUT, "no built-in model \"%s\": looked in %s%s%s and %s", name,
                    place[0], place[0][0] ? ", " : "", place[1], place[2]);
+}
+
+/* A tensor that must be there, and its shape. */
+struct pin {
+    const char *name;
+    int n_dims;
+    size_t dim[2];
+};
+
+/* These fix vocabulary, widths, heads, buckets and depths. t5_open looks at all tensors. */
+static enum err_code check_sizes(const struct t5_config *c, const struct shards *file,
+                                 struct err *e)
+{
+#define LAYER_0 "encoder.block.0.layer."
+    char last_enc[80], last_dec[80];
+    size_t d = (size_t)c->d_model, inner = (size_t)t5_inner(c), ff = (size_t)c->d_ff;
+    snprintf(last_enc, sizeof(last_enc), "encoder.block.%d.layer.0.layer_norm.weight",
+             c->n_enc - 1);
+    snprintf(last_dec, sizeof(last_dec), "decoder.block.%d.layer.0.layer_norm.weight",
+             c->n_dec - 1);
+    const struct pin pins[] = {
+        {"lm_head.weight", 2, {(size_t)c->vocab, d}},
+        {LAYER_0 "0.SelfAttention.q.weight", 2, {inner, d}},
+        {LAYER_0 "0.SelfAttention.relative_attention_bias.weight",
+         2,
+         {(size_t)c->n_buckets, (size_t)c->n_heads}},
+        {LAYER_0 "1.DenseReluDense.wi_0.weight", 2, {ff, d}},
+        {last_enc, 1, {d, 0}},
+        {last_dec, 1, {d, 0}},
+    };
+#undef LAYER_0
+    enum err_code code = OK;
+    for (size_t i = 0; !code && i < sizeof(pins) / sizeof(pins[0]); i++)
+        code = shards_check(file, pins[i].name, pins[i].n_dims, pins[i].dim, e);
+    return code;
+}
+
+enum err_code t5_folder_check(struct t5_config *out, const char *weights, struct err *e)
+{
+    char *folder = NULL;
+    struct shards *file = NULL;
+    struct t5_config c;
+    enum err_code code = t5_folder(&folder, weights, e);
+    if (code)
+        return code;
+    char *config = file_join(folder, "config.json");
+    code = t5_config_load(&c, config, e);
+    if (!code)
+        code = shards_open(&file, folder, e);
+    if (!code)
+        code = check_sizes(&c, file, e);
+    if (!code)
+        *out = c;
+    shards_close(file);
+    mem_free(config);
+    mem_free(folder);
+    return code;
 }

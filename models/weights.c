@@ -332,8 +332,8 @@ static float value_at(const struct weights_tensor *t, size_t i)
     return t->type == WEIGHTS_BF16 ? from_bits(u << 16) : from_half(u);
 }
 
-enum err_code weights_read(const struct weights *w, const char *name, int n_dims, const size_t *dim,
-                           float *out, struct err *e)
+enum err_code weights_check(const struct weights *w, const char *name, int n_dims,
+                            const size_t *dim, struct err *e)
 {
     const struct weights_tensor *t = weights_find(w, name);
     if (!t)
@@ -350,6 +350,16 @@ enum err_code weights_read(const struct weights *w, const char *name, int n_dims
     if (t->type > WEIGHTS_BF16)
         return err_set(e, ERR_INPUT, "%s: %s: expected F32, F16 or BF16, got %s", w->path, name,
                        types[t->type].name);
+    return OK;
+}
+
+enum err_code weights_read(const struct weights *w, const char *name, int n_dims, const size_t *dim,
+                           float *out, struct err *e)
+{
+    enum err_code code = weights_check(w, name, n_dims, dim, e);
+    if (code)
+        return code;
+    const struct weights_tensor *t = weights_find(w, name);
     for (size_t i = 0; i < t->n_values; i++) {
         out[i] = value_at(t, i);
         if (!isfinite(out[i]))

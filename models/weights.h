@@ -51,8 +51,12 @@ size_t weights_count(const struct weights *w);
 const struct weights_tensor *weights_at(const struct weights *w, size_t i); /* in file order */
 const struct weights_tensor *weights_find(const struct weights *w, const char *name); /* or NULL */
 
-/* Values of a tensor that must be there with this shape, as float32 (from F32, F16 or BF16, exact).
- * ERR_INPUT: missing, another shape, another type; not a finite number. out [product of dim] */
+/* A tensor must be there with this shape, in F32, F16 or BF16: ERR_INPUT otherwise. Looks at the
+ * header only. */
+enum err_code weights_check(const struct weights *w, const char *name, int n_dims,
+                            const size_t *dim, struct err *e);
+/* Values of such a tensor as float32, exact. ERR_INPUT also for one that is not a finite number.
+ * out [product of dim] */
 enum err_code weights_read(const struct weights *w, const char *name, int n_dims, const size_t *dim,
                            float *out, struct err *e);
 

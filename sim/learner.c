@@ -14,6 +14,10 @@
 #include "sim/base/wall.h"
 #include "sim/learner_plan.h"
 
+/* Rows of an embedding above the tokenizer's pieces: T5's 100 sentinels and what fills a multiple of 128 (mT5 the
+ * same), with room for models whose makers added some of their own. */
+enum { MAX_SPARE_ROWS = 1024 };
+
 /* One chunk of the cohort: a job of the training lane. */
 struct chunk {
     struct learner *learner;
@@ -123,6 +127,11 @@ static enum err_code check_ids(const struct learner *l, struct err *e)
         return err_set(e, ERR_INPUT,
                        "%s: spiece.model has %d pieces, expected at most the model's %d rows",
                        l->spec.weights, tokens_count(l->tokens), vocab);
+    if (vocab - tokens_count(l->tokens) > MAX_SPARE_ROWS)
+        return err_set(e, ERR_INPUT,
+                       "%s: spiece.model has %d pieces, expected at most %d fewer than the model's "
+                       "%d rows: it belongs to another model",
+                       l->spec.weights, tokens_count(l->tokens), MAX_SPARE_ROWS, vocab);
     return OK;
 }
 
@@ -283,10 +292,14 @@ void learner_close(struct learner *l)
 void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
+    size_t n_empty = l->train->n_empty + l->heldout->n_empty;
+    char empty[64] = "";
+    if (n_empty)
+        snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);
     snprintf(out, n,
-             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out; %.0f MiB per pass",
+             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s; %.0f MiB per pass",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, (double)trainer_bytes(l->trainer) / 1048576.0);
+             l->train->n, l->heldout->n, empty, (double)trainer_bytes(l->trainer) / 1048576.0);
 }
 
 size_t learner_adapter_size(const struct learner *l)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "models/peft.h"
+#include "models/t5.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/base/text.h"
@@ -137,6 +138,21 @@ static enum err_code parse_adapter(struct json o, struct scenario *s, struct lor
     return code ? json_fail(o, "adapter", e, "%s", why.text) : OK;
 }
 
+/* model.weights: a folder whose config and headers agree, and adapters of a rank below its width. */
+static enum err_code check_weights(struct json o, const struct scenario_model *m, struct err *e)
+{
+    struct t5_config c;
+    struct err why;
+    if (m->train == SCENARIO_NONE)
+        return OK;
+    if (t5_folder_check(&c, m->weights, &why))
+        return json_fail(o, "weights", e, "%s", why.text);
+    if (m->train == SCENARIO_LORA && m->lora.rank > c.d_model)
+        return json_fail(o, "lora.rank", e, "expected at most d_model of model.weights, %d, got %d",
+                         c.d_model, m->lora.rank);
+    return OK;
+}
+
 static enum err_code parse_costs_of(struct json o, struct scenario_model *m, struct scenario *s,
                                     struct err *e)
 {
@@ -183,6 +199,8 @@ enum err_code scenario_parse_model(struct json root, struct scenario *s, struct 
     if (!code)
         code = parse_lora(o, m->adapter ? &start : NULL, &m->lora, e);
     if (!code)
+        code = check_weights(o, m, e);
+    if (!code)
         code = json_double(o, "dropout", 0, SCENARIO_MAX_DROPOUT, &default_dropout, &dropout, e);
     m->dropout = (float)dropout;
     return code ? code : json_finish(o, e);
@@ -220,11 +238,14 @@ static enum err_code parse_texts(struct json o, struct scenario *s, struct data_
     const char *const dialogues = "builtin:dialogues", *const nothing = NULL;
     const char *const summarize = "summarize: ";
     const char *source, *validation, *prefix;
+    const bool no = false;
     enum err_code code = json_string(o, "source", &dialogues, &source, e);
     if (!code)
         code = json_string(o, "validation", &nothing, &validation, e);
     if (!code)
         code = json_string(o, "prefix", &summarize, &prefix, e);
+    if (!code)
+        code = json_bool(o, "skip_empty", &no, &d->skips_empty, e);
     if (code)
         return code;
     d->prefix = arena_strdup(&s->arena, prefix);
@@ -234,6 +255,8 @@ static enum err_code parse_texts(struct json o, struct scenario *s, struct data_
         return OK;
     }
     code = parse_source(o, "source", dialogues, false, source, s, &d->source, e);
+    if (!code && is_builtin(d->source) && json_has(o, "skip_empty"))
+        code = json_fail(o, "skip_empty", e, "expected no such key with data.source %s", d->source);
     if (!code && validation && is_builtin(d->source))
         code = json_fail(o, "validation", e, "expected no such key with data.source %s", d->source);
     if (!code && validation)

@@ -1,7 +1,6 @@
 /* A scenario as JSON, every value stated, in the form that scenario_load reads. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/file.h"
@@ -14,18 +13,6 @@ static void write_quantity(struct json_out *o, const char *key, double value, co
     text_shortest(number, value);
     snprintf(text, sizeof(text), "%s%s", number, unit);
     json_out_string(o, key, text);
-}
-
-/* float32 settings read back as what was written: 0.05f is 0.05 to a reader. */
-static void write_float(struct json_out *o, const char *key, float value)
-{
-    char text[32];
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value)
-            break;
-    }
-    json_out_double(o, key, strtod(text, NULL));
 }
 
 /* The absolute path, so that the copy means the same file wherever it lies; a built-in stays. */
@@ -73,15 +60,15 @@ static void write_model(const struct scenario_model *m, struct json_out *o)
                                                             : "none");
     json_out_begin(o, "lora", '{');
     json_out_int(o, "rank", m->lora.rank);
-    write_float(o, "alpha", m->lora.alpha);
-    write_float(o, "dropout", m->lora.dropout);
+    json_out_float(o, "alpha", m->lora.alpha);
+    json_out_float(o, "dropout", m->lora.dropout);
     json_out_begin_inline(o, "targets", '[');
     for (unsigned i = 0; i < N_LORA_TARGETS; i++)
         if (m->lora.targets & 1u << i)
             json_out_string(o, NULL, lora_target_names()[i]);
     json_out_end(o, ']');
     json_out_end(o, '}');
-    write_float(o, "dropout", m->dropout);
+    json_out_float(o, "dropout", m->dropout);
     json_out_end(o, '}');
 }
 
@@ -93,6 +80,8 @@ static void write_data(const struct scenario *s, struct json_out *o)
     if (d->validation)
         write_path(o, "validation", d->validation);
     json_out_string(o, "prefix", d->prefix);
+    if (strncmp(d->source, "builtin:", 8) != 0)
+        json_out_bool(o, "skip_empty", d->skips_empty);
     json_out_int(o, "max_input", d->max_input);
     json_out_int(o, "max_target", d->max_target);
     if (d->n_train > 0)
@@ -108,15 +97,15 @@ static void write_client(const struct train_hyper *h, struct json_out *o)
     json_out_begin(o, "client", '{');
     json_out_string(o, "optimizer", h->optimizer == LOCAL_SGD ? "sgd" : "adamw");
     if (h->optimizer == LOCAL_SGD) {
-        write_float(o, "momentum", h->momentum);
+        json_out_float(o, "momentum", h->momentum);
     } else {
-        write_float(o, "beta1", h->beta1);
-        write_float(o, "beta2", h->beta2);
-        write_float(o, "epsilon", h->epsilon);
-        write_float(o, "weight_decay", h->weight_decay);
+        json_out_float(o, "beta1", h->beta1);
+        json_out_float(o, "beta2", h->beta2);
+        json_out_float(o, "epsilon", h->epsilon);
+        json_out_float(o, "weight_decay", h->weight_decay);
     }
-    write_float(o, "prox_mu", h->prox_mu);
-    write_float(o, "max_grad_norm", h->max_grad_norm);
+    json_out_float(o, "prox_mu", h->prox_mu);
+    json_out_float(o, "max_grad_norm", h->max_grad_norm);
     json_out_end(o, '}');
 }
 
@@ -133,7 +122,7 @@ static void write_federation(const struct scenario_federation *f, struct json_ou
     else
         json_out_int(o, "local_steps", f->local.local_steps);
     json_out_int(o, "batch", f->batch);
-    write_float(o, "client_lr", f->local.lr);
+    json_out_float(o, "client_lr", f->local.lr);
     write_client(&f->local, o);
     server_opt_write(o, "server", &f->server);
     if (f->payload == SCENARIO_PAYLOAD_GIVEN) {
@@ -157,7 +146,7 @@ static void write_evaluate(const struct scenario_evaluate *v, struct json_out *o
     json_out_int(o, "batch", v->batch);
     json_out_int(o, "beams", v->beams.n_beams);
     if (v->beams.n_beams > 1) {
-        write_float(o, "length_penalty", v->beams.length_penalty);
+        json_out_float(o, "length_penalty", v->beams.length_penalty);
         json_out_bool(o, "early_stopping", v->beams.early_stopping);
     }
     json_out_end(o, '}');

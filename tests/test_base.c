@@ -31,6 +31,16 @@ static void a_long_message_is_cut_visibly(void)
     CHECK_HAS(e.text, "where: xxx");
 }
 
+/* A key "a\\nb" of a user's file broke the line: found by fuzz_folder and fuzz_scenario. */
+static void a_message_stays_one_line_whatever_it_quotes(void)
+{
+    struct err e = {0};
+    err_set(&e, ERR_INPUT, "unknown key \"%s\"", "a\nb\r\x1b[2Jc\x7f");
+    CHECK_STR(e.text, "unknown key \"a?b??[2Jc?\"");
+    err_in(&e, ERR_INPUT, "%s", "line\nbreak.json");
+    CHECK_STR(e.text, "line?break.json: unknown key \"a?b??[2Jc?\"");
+}
+
 static void exit_status_is_0_done_1_failed_2_asked_wrongly_130_interrupted(void)
 {
     CHECK_INT(err_exit_status(OK), 0);
@@ -132,6 +142,7 @@ int main(void)
 {
     CASE(a_message_grows_on_its_way_up);
     CASE(a_long_message_is_cut_visibly);
+    CASE(a_message_stays_one_line_whatever_it_quotes);
     CASE(exit_status_is_0_done_1_failed_2_asked_wrongly_130_interrupted);
     CASE(products_and_sums_of_sizes_cannot_overflow);
     CASE(arenas_hand_out_zeroed_aligned_memory_of_any_size);

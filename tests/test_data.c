@@ -87,6 +87,44 @@ static void whole_numbers_are_labels_by_value(void)
     unlink("data.jsonl");
 }
 
+/* As SAMSum's training file has one, and exports of it as JSON Lines have null in its place. */
+static void samples_without_a_text_can_be_left_out(void)
+{
+    static const char *const files[] = {
+        "[{\"id\": \"1\", \"summary\": \"s\", \"dialogue\": \"\"},"
+        "{\"id\": \"2\", \"summary\": \"t\", \"dialogue\": \"A: e\\r\\nB: f\"},"
+        "{\"id\": \"3\", \"summary\": \" \\n\", \"dialogue\": \"g\"}]",
+        "{\"id\": \"1\", \"summary\": \"s\", \"dialogue\": null}\n"
+        "{\"id\": \"2\", \"summary\": \"t\", \"dialogue\": \"A: e\\r\\nB: f\"}\n"
+        "{\"id\": \"3\", \"summary\": null, \"dialogue\": \"g\"}\n"};
+    for (int i = 0; i < 2; i++) {
+        write_text("train.json", files[i]);
+        write_text("val.json", "[{\"summary\": \"u\", \"dialogue\": \"v\"}, {\"summary\": \"u\", "
+                               "\"dialogue\": \"\"}]");
+        struct data_spec spec = spec_of("train.json");
+        struct dataset *train = NULL, *heldout = NULL;
+        struct err e = {0};
+        CHECK_INT(data_open(&train, &heldout, &spec, &e), ERR_INPUT);
+        CHECK_HAS(e.text, i ? "train.json:1: dialogue: expected a string, got null"
+                            : "[0].dialogue: expected some text, got none (data.skip_empty");
+        spec.skips_empty = true;
+        spec.validation = "val.json";
+        if (data_open(&train, &heldout, &spec, &e))
+            TEST_FAIL("%s", e.text);
+        if (!train)
+            return;
+        CHECK_INT(train->n, 1);
+        CHECK_INT(train->n_empty, 2);
+        CHECK_STR(train->sample[0].dialogue, "A: e\r\nB: f");
+        CHECK_INT(heldout->n, 1);
+        CHECK_INT(heldout->n_empty, 1);
+        data_close(train);
+        data_close(heldout);
+    }
+    unlink("train.json");
+    unlink("val.json");
+}
+
 /* The message names the file, the place in it and the fact; nothing comes out. */
 static void check_refused(const char *text, size_t n_heldout, const char *words)
 {
@@ -209,9 +247,17 @@ static void summaries_hold_the_final_time_and_place(void)
     arena_free(&a);
 }
 
+/* A cut text is the whole one's first limit - 1 ids and the end mark, as transformers cuts. */
+static void check_cut(const int32_t *cut, int n_cut, const int32_t *whole, int n_whole, int limit)
+{
+    CHECK_INT(n_cut, n_whole < limit ? n_whole : limit);
+    CHECK_TRUE(memcmp(cut, whole, (size_t)(n_cut - 1) * sizeof(*cut)) == 0);
+    CHECK_INT(cut[n_cut - 1], TOKEN_EOS);
+}
+
 static void encoded_samples_end_in_the_end_mark_and_keep_the_limits(void)
 {
-    struct dataset *heldout, *d = builtin(1, 50, &heldout);
+    struct dataset *heldout, *heldout2, *d = builtin(1, 50, &heldout), *whole = builtin(1, 50, &heldout2);
     struct vocab *v = vocab_open();
     for (size_t i = 0; dialogue_text(i); i++)
         vocab_count(v, dialogue_text(i), 1.0);
@@ -230,20 +276,22 @@ static void encoded_samples_end_in_the_end_mark_and_keep_the_limits(void)
     spec.max_input = 40;
     spec.max_target = 18;
     CHECK_INT(data_tokenise(d, t, &spec, NULL), OK);
+    spec.max_input = spec.max_target = 8192;
+    CHECK_INT(data_tokenise(whole, t, &spec, NULL), OK);
     int longest_in = 0, longest_out = 0;
     for (size_t i = 0; i < d->n; i++) {
         const struct sample *s = &d->sample[i];
         longest_in = s->n_input > longest_in ? s->n_input : longest_in;
         longest_out = s->n_target > longest_out ? s->n_target : longest_out;
-        CHECK_INT(s->input[s->n_input - 1], TOKEN_EOS);
-        CHECK_INT(s->target[s->n_target - 1], TOKEN_EOS);
+        check_cut(s->input, s->n_input, whole->sample[i].input, whole->sample[i].n_input, 40);
+        check_cut(s->target, s->n_target, whole->sample[i].target, whole->sample[i].n_target, 18);
         CHECK_INT(s->input[0], d->sample[0].input[0]); /* the prefix */
     }
     CHECK_INT(longest_in, 40);
     CHECK_INT(longest_out, 18);
     tokens_close(t);
-    data_close(d);
-    data_close(heldout);
+    data_close(d), data_close(whole);
+    data_close(heldout), data_close(heldout2);
 }
 
 int main(void)
@@ -251,6 +299,7 @@ int main(void)
     CASE(a_line_is_a_sample_and_labels_are_numbered_by_name);
     CASE(an_array_reads_as_samsum_and_a_validation_file_is_held_out);
     CASE(whole_numbers_are_labels_by_value);
+    CASE(samples_without_a_text_can_be_left_out);
     CASE(a_bad_line_is_named_by_its_number);
     CASE(an_unknown_builtin_or_file_is_refused);
     CASE(a_generated_sample_depends_on_seed_part_and_index_alone);

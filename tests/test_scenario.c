@@ -47,6 +47,7 @@ static void an_empty_scenario_is_all_defaults(void)
     CHECK_INT(s->seed, 1);
     CHECK_INT(s->n_clients, 100);
     CHECK_INT(s->n_groups, 1);
+    CHECK_STR(s->data.prefix, "summarize: ");
     CHECK_STR(s->group[0].name, "clients");
     CHECK_STR(s->group[0].device.name, "agx-orin-64gb");
     CHECK_STR(s->network.access.topology->name, "lte");
@@ -167,6 +168,8 @@ static void what_does_not_fit_together_is_refused_with_its_key(void)
                   "clients.groups: expected 1..256 groups, got 0");
     check_refused("{\"clients\": {\"groups\": [7]}}",
                   "clients.groups[0]: expected an object { \"name\": ... }");
+    check_refused("{\"data\": {\"skip_empty\": true}}",
+                  "data.skip_empty: expected no such key with data.source builtin:dialogues");
     check_refused("{\"data\": {\"samples\": 99}}",
                   "data.samples: expected at least one per client (clients.count is 100), got 99");
     check_refused("{\"data\": {\"heldout\": 10}, \"evaluate\": {\"samples\": 11}}",
@@ -275,7 +278,8 @@ static void ranges_hold_at_both_ends(void)
                 "1", "0", "1.1", "}}}");
     check_range("{\"federation\": {\"client\": {\"max_grad_norm\": ", "0", "1e6", "-1", "1e7",
                 "}}}");
-    check_range("{\"model\": {\"lora\": {\"rank\": ", "1", "256", "0", "257", "}}}");
+    check_range("{\"model\": {\"train\": \"none\", \"lora\": {\"rank\": ", "1", "256", "0", "257", "}}}");
+    check_range("{\"model\": {\"lora\": {\"rank\": ", "1", "128", NULL, "129", "}}}"); /* builtin:tiny's width */
     check_range("{\"model\": {\"lora\": {\"alpha\": ", "1e-6", "10000", "0", "10001", "}}}");
     check_range("{\"model\": {\"lora\": {\"dropout\": ", "0", "0.95", "-0.1", "0.96", "}}}");
     check_range("{\"model\": {\"dropout\": ", "0", "0.95", "-0.1", "0.96", "}}");

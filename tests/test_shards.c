@@ -165,6 +165,32 @@ static void a_copy_of_the_embedding_may_stand_for_it(void)
     end(&f);
 }
 
+/* As Hugging Face's converter leaves them: one name of three in the files, all in the index. */
+static void an_index_may_name_copies_of_the_embedding_that_are_not_there(void)
+{
+    struct folder f;
+    begin(&f);
+    size_t n = f.n;
+    write_items(&f, "a.safetensors", 0, 11, WEIGHTS_F32);
+    write_items(&f, "b.safetensors", 11, n, WEIGHTS_F32);
+    f.item[n].name = "encoder.embed_tokens.weight";
+    f.item[n + 1].name = "decoder.embed_tokens.weight";
+    write_index(&f, 11, n + 2, NULL);
+    check_same(&f);
+    f.item[0].name = "decoder.embed_tokens.weight"; /* the one that is kept */
+    write_items(&f, "a.safetensors", 0, 11, WEIGHTS_F32);
+    f.item[n + 1].name = "shared.weight";
+    write_index(&f, 11, n + 2, NULL);
+    check_same(&f);
+    f.item[n].name = "encoder.embed_positions.weight";
+    write_index(&f, 11, n + 2, NULL);
+    refuse(&f, "weight_map.encoder.embed_positions.weight: b.safetensors holds no such tensor");
+    write_items(&f, "a.safetensors", 1, 11, WEIGHTS_F32);
+    write_index(&f, 11, n, NULL);
+    refuse(&f, "tensor shared.weight is missing");
+    end(&f);
+}
+
 static void an_index_that_lies_is_refused(void)
 {
     struct folder f;
@@ -229,6 +255,7 @@ int main(void)
     CASE(shards_hold_the_same_model_as_one_file);
     CASE(shards_may_be_of_different_types);
     CASE(a_copy_of_the_embedding_may_stand_for_it);
+    CASE(an_index_may_name_copies_of_the_embedding_that_are_not_there);
     CASE(an_index_that_lies_is_refused);
     CASE(tensors_that_do_not_fit_the_config_are_refused);
     CASE(a_pickle_is_refused_with_the_way_to_convert_it);

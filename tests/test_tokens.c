@@ -179,6 +179,47 @@ static void a_broken_model_is_refused_with_its_path(void)
     arena_free(&a);
 }
 
+/* The library follows the offsets of this table without looking: found by fuzz_tokens. */
+static void a_character_map_that_leads_outside_itself_is_refused(void)
+{
+    static const unsigned char size[4] = {0, 8, 0, 0}; /* of vocab.c's trie: 512 units */
+    struct vocab *v = vocab_open();
+    vocab_count(v, "one two", 1.0);
+    struct arena a = {0};
+    size_t n, at = 0;
+    int n_pieces;
+    unsigned char *bytes = vocab_model(v, &a, &n, &n_pieces);
+    vocab_close(v);
+    while (at + 4 < n && memcmp(bytes + at, size, 4) != 0)
+        at++;
+    unsigned char *root = bytes + at + 4, *tab = root + 4 * (256 ^ '\t'), *text = root + 4 * 512;
+    CHECK_TRUE(at + 4 + 4 * 512 + 2 <= n && tab[0] == '\t' && memcmp(text, " ", 2) == 0);
+    unsigned char kept = root[3];
+    root[3] = 0x7f; /* to unit 2^21 and on */
+    check_refused("broken.model", bytes, n);
+    root[3] = kept;
+    tab[3] = 0x7f;
+    check_refused("broken.model", bytes, n);
+    tab[3] = 0;
+    unsigned char *leaf = root + 4 * ((256 ^ '\t') ^ 16);
+    leaf[0] = 2; /* a text behind the last */
+    check_refused("broken.model", bytes, n);
+    leaf[0] = 0;
+    text[1] = 'x'; /* a text without an end */
+    check_refused("broken.model", bytes, n);
+    text[1] = 0;
+    bytes[at + 1] = 9; /* longer than the table */
+    check_refused("broken.model", bytes, n);
+    bytes[at + 1] = 8;
+    struct tokens *t = NULL;
+    struct err e = {0};
+    CHECK_INT(file_replace("sound.model", bytes, n, &e), OK);
+    CHECK_INT(tokens_open(&t, "sound.model", &e), OK);
+    unlink("sound.model");
+    tokens_close(t);
+    arena_free(&a);
+}
+
 static void t5_encodings_equal_those_of_sentencepiece(void)
 {
     SKIP_CASE_UNLESS(T5_FOLDER "/golden.jsonl");
@@ -229,6 +270,7 @@ int main(void)
     CASE(foreign_text_encodes_and_comes_back);
     CASE(every_word_of_the_generator_is_one_piece);
     CASE(a_broken_model_is_refused_with_its_path);
+    CASE(a_character_map_that_leads_outside_itself_is_refused);
     CASE(t5_encodings_equal_those_of_sentencepiece);
     return test_end();
 }

@@ -4,11 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Ends an over-long message visibly. */
-static void mark_cut(char *text, int wanted)
+/* Ends an over-long message visibly, and keeps it one line: names and values of the user's files may hold new
+ * lines and what else moves a terminal's cursor. */
+static void finish(char *text, int wanted)
 {
     if (wanted >= ERR_TEXT_BYTES)
         memcpy(text + ERR_TEXT_BYTES - 4, "...", 4);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?';
 }
 
 enum err_code err_set(struct err *e, enum err_code code, const char *format, ...)
@@ -19,7 +23,7 @@ enum err_code err_set(struct err *e, enum err_code code, const char *format, ...
     va_start(args, format);
     int wanted = vsnprintf(e->text, sizeof(e->text), format, args);
     va_end(args);
-    mark_cut(e->text, wanted);
+    finish(e->text, wanted);
     e->code = code;
     return code;
 }
@@ -35,7 +39,7 @@ enum err_code err_in(struct err *e, enum err_code code, const char *format, ...)
     vsnprintf(prefix, sizeof(prefix), format, args);
     va_end(args);
     int wanted = snprintf(e->text, sizeof(e->text), "%s: %s", prefix, said);
-    mark_cut(e->text, wanted);
+    finish(e->text, wanted);
     e->code = code;
     return code;
 }

@@ -24,7 +24,8 @@ struct err {
     char text[ERR_TEXT_BYTES]; /* one line, lower case, no full stop; cut with "..." when too long */
 };
 
-/* Sets code and message; returns code, so that "return err_set(...)" reads well. */
+/* Sets code and message; control characters in it become "?", so that it stays one line. Returns code, so that
+ * "return err_set(...)" reads well. */
 enum err_code err_set(struct err *e, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -110,6 +110,8 @@ void json_out_end(struct json_out *o, char close);
 void json_out_string(struct json_out *o, const char *key, const char *value);
 void json_out_double(struct json_out *o, const char *key,
                      double value); /* shortest; NaN, inf: null */
+/* The shortest that reads back as the same float32: 0.05f is 0.05 to a reader. Finite. */
+void json_out_float(struct json_out *o, const char *key, float value);
 void json_out_int(struct json_out *o, const char *key, int64_t value);
 void json_out_bool(struct json_out *o, const char *key, bool value);
 void json_out_null(struct json_out *o, const char *key);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/base/check.h"
@@ -125,6 +126,17 @@ void json_out_double(struct json_out *o, const char *key, double value)
     if (isfinite(value))
         text_shortest(text, value);
     put_text(o, text);
+}
+
+void json_out_float(struct json_out *o, const char *key, float value)
+{
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof(text), "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value)
+            break;
+    }
+    json_out_double(o, key, strtod(text, NULL));
 }
 
 void json_out_int(struct json_out *o, const char *key, int64_t value)

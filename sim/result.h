@@ -16,7 +16,8 @@ enum err_code result_summary(struct summary_record *out, struct arena *a, const 
 /* The first moment at which a column of rounds.csv was at or below (is_below), or at or above, a
  * bound. */
 struct result_moment {
-    double s, rounds, kwh; /* virtual seconds, rounds and energy up to it; NaN when it never was */
+    double s, rounds;            /* virtual seconds and rounds up to it; NaN when it never was */
+    double comm_kwh, device_kwh; /* energy up to it, likewise */
 };
 /* before: the column's value before round 1 (NaN: not known), which rounds.csv does not hold. */
 enum err_code result_reach(struct result_moment *out, const char *folder, const char *column,

@@ -204,6 +204,8 @@ static enum err_code compare(const struct args *a, struct variants *vs, const st
     mark_failed(vs, c, arena);
     if ((code = fill(vs, c, e)))
         return code;
+    if (variants_warning(vs))
+        printf("%s\n", variants_warning(vs));
     comparison_print(c, stdout);
     const char *path = arena_printf(arena, "%s/compare.csv", vs->folder);
     code = comparison_write(c, path, e);

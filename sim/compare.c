@@ -77,6 +77,7 @@ struct comparison *comparison_new(struct arena *a, size_t n_variants, size_t n_s
                              .figure = figure,
                              .label = ARENA_NEW(a, const char *, n_variants),
                              .message = ARENA_NEW(a, const char *, n_variants),
+                             .accounting = ARENA_NEW(a, const char *, n_variants),
                              .seed = seed,
                              .goals = *goals,
                              .bound = ARENA_NEW(a, double, goals->n *n_seeds),
@@ -160,6 +161,8 @@ enum err_code comparison_fill(struct comparison *c, size_t variant, size_t seed,
                               const struct summary_record *summary, struct err *e)
 {
     double *value = comparison_cell(c, variant, seed, 0);
+    if (record_is_labelled(summary->accounting))
+        c->accounting[variant] = summary->accounting;
     for (size_t i = 0; i < N_FIXED - N_OF_BEST; i++)
         value[i] = summary_number(summary, FIXED[i].column);
     enum err_code code = fill_best(value + N_FIXED - N_OF_BEST, folder, summary, e);
@@ -208,6 +211,9 @@ enum err_code comparison_write(const struct comparison *c, const char *path, str
             write_row(to, (const char *[N_CELLS]){c->label[v], "", "error", c->message[v], "", ""});
             continue;
         }
+        if (c->accounting[v])
+            write_row(to, (const char *[N_CELLS]){c->label[v], "", "accounting", c->accounting[v],
+                                                  "", ""});
         for (size_t s = 0; s < c->n_seeds; s++)
             for (size_t i = 0; i < c->n_figures; i++)
                 write_figure(c, v, s, i, to);

@@ -34,6 +34,7 @@ struct comparison {
     const struct figure *figure; /* [n_figures] */
     const char **label;          /* [n_variants] */
     const char **message;        /* [n_variants], NULL for those that did not fail */
+    const char **accounting;     /* [n_variants], NULL for those counted literally */
     const uint64_t *seed;        /* [n_seeds] */
     struct goals goals;          /* as asked for */
     double *bound;               /* [goals.n][n_seeds], what is to be reached; NaN: nothing */
@@ -55,7 +56,8 @@ enum err_code comparison_fill(struct comparison *c, size_t variant, size_t seed,
 /* The table for people, CELLS_WIDTH wide: a column per variant where they fit, otherwise a row. */
 void comparison_print(const struct comparison *c, FILE *to);
 /* One row per variant, seed and figure: variant,seed,figure,value,unit,goal; goal is the bound that
- * the figure is about. A failed variant has one row, the figure "error" with its message. */
+ * the figure is about. A failed variant has one row, the figure "error" with its message; one that
+ * is not counted literally has a row more, the figure "accounting" with its name. */
 enum err_code comparison_write(const struct comparison *c, const char *path, struct err *e);
 
 #endif

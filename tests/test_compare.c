@@ -59,6 +59,18 @@ static void lte_and_wired_cost_their_joules_per_bit(void)
     arena_free(&a);
 }
 
+static void an_accounting_that_is_not_physical_is_named(void)
+{
+    program_write("a.json", "{ \"clients\": { \"device\": \"a100-80gb\" }, \"model\": { "
+                            "\"costs_of\": \"flan-t5-small\", \"train\": \"none\" }, "
+                            "\"federation\": { \"rounds\": 1 } }");
+    CHECK_INT(program("compare a.json --vary energy.accounting=literal,paper-table1 --out o"), 0);
+    CHECK_HAS(program_text("out.txt"), "not physical");
+    CHECK_HAS(program_text("o/compare.csv"),
+              "accounting=paper-table1,,accounting,paper-table1,,\n");
+    CHECK_TRUE(!strstr(program_text("o/compare.csv"), "accounting=literal,,accounting"));
+}
+
 static void files_are_compared_under_the_first_ones_seed(void)
 {
     write_scenario();
@@ -210,7 +222,7 @@ static void a_goal_is_reached_at_the_end_of_its_round(void)
 static void fill_course(struct comparison *c, size_t seed, int n, const double *loss)
 {
     char text[1024] = "round,end_s,comm_kwh,device_kwh,eval_loss,rouge1\n";
-    struct summary_record s = {.first_eval_loss = 4, .best_eval_loss = 4, .first_rouge1 = 20};
+    struct summary_record s = {.accounting = "literal", .first_eval_loss = 4, .best_eval_loss = 4, .first_rouge1 = 20};
     struct err e = {0};
     for (int i = 0; i < n; i++) {
         size_t at = strlen(text);
@@ -329,6 +341,7 @@ int main(void)
 {
     program_begin();
     CASE(lte_and_wired_cost_their_joules_per_bit);
+    CASE(an_accounting_that_is_not_physical_is_named);
     CASE(files_are_compared_under_the_first_ones_seed);
     CASE(seeds_give_means_and_the_interval_of_paired_differences);
     CASE(one_job_and_two_give_the_same_bytes);

@@ -7,6 +7,7 @@
 #include "sim/cli.h"
 #include "sim/cmd.h"
 #include "sim/compare.h"
+#include "sim/curves.h"
 #include "sim/grid.h"
 #include "sim/run.h"
 #include "sim/variant.h"
@@ -37,7 +38,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
                 MAX_JOBS, &a->n_jobs),
         CLI_INT("workers", "N", "threads that train in each run (default: the cores, shared)", 1,
                 MAX_JOBS, &a->n_workers),
-        CLI_TEXT("out", "DIR", "compare.csv, and the runs below (default: runs/compare-NAME)",
+        CLI_TEXT("out", "DIR", "compare.csv, compare.svg, runs below (default: runs/compare-NAME)",
                  &a->out),
         CLI_FLAG("fresh", "run again what is there already", &a->is_fresh),
         CLI_END,
@@ -209,6 +210,8 @@ static enum err_code compare(const struct args *a, struct variants *vs, const st
     comparison_print(c, stdout);
     const char *path = arena_printf(arena, "%s/compare.csv", vs->folder);
     code = comparison_write(c, path, e);
+    if (!code)
+        code = curves_put(vs, c->n_seeds, c->label, e);
     if (!code)
         printf("every figure of every run: %s\n", path);
     return code;

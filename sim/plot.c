@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "sim/base/file.h"
 #include "sim/base/mem.h"
 #include "sim/base/text.h"
 #include "sim/cells.h"
@@ -197,7 +198,7 @@ static void put_series(const struct frame *f, size_t k)
         size_t i = f->order[j];
         if (isfinite(s->y[i]))
             html_put(f->h, "%c%.1f %.1f", is_down ? 'L' : 'M', place_x(f, i), place_y(f, s->y[i]));
-        is_down = isfinite(s->y[i]);
+        is_down = isfinite(s->y[i]) || (is_down && f->p->joins_gaps);
     }
     html_raw(f->h, "\"/>");
     for (size_t i = 0; i < f->p->n; i++)
@@ -296,4 +297,18 @@ void plot_svg(struct html *to, const struct plot *p)
     }
     html_raw(to, "</svg>\n");
     arena_free(&a);
+}
+
+enum err_code plot_write(const struct plot *p, const char *path, struct err *e)
+{
+    struct html h = {0};
+    struct file_out *f = NULL;
+    plot_svg(&h, p);
+    enum err_code code = file_create(&f, path, e);
+    if (!code) {
+        fwrite(h.text, 1, h.n, file_stream(f));
+        code = file_commit(f, e);
+    }
+    html_fini(&h);
+    return code;
 }

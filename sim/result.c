@@ -117,3 +117,40 @@ enum err_code result_reach(struct result_moment *out, const char *folder, const 
     mem_free(path);
     return code;
 }
+
+static void add_evaluation(struct result_course *c, double round, double loss, double rouge1)
+{
+    if (isnan(loss))
+        return;
+    c->round[c->n] = round;
+    c->loss[c->n] = loss;
+    c->rouge1[c->n++] = rouge1;
+}
+
+enum err_code result_course(struct result_course *out, struct arena *a, const char *folder,
+                            const struct summary_record *summary, struct err *e)
+{
+    char *path = file_join(folder, "rounds.csv");
+    struct csv *csv = NULL;
+    enum err_code code = csv_load(&csv, path, ',', e);
+    size_t n_rows = code ? 0 : csv_rows(csv);
+    struct result_course c = {.round = ARENA_NEW(a, double, n_rows + 1),
+                              .loss = ARENA_NEW(a, double, n_rows + 1),
+                              .rouge1 = ARENA_NEW(a, double, n_rows + 1)};
+    add_evaluation(&c, 0, summary->first_eval_loss, summary->first_rouge1);
+    for (size_t row = 0; row < n_rows && !code; row++) {
+        double round, loss, rouge1;
+        code = number_at(csv, path, row, "round", &round, e);
+        if (!code)
+            code = number_at(csv, path, row, "eval_loss", &loss, e);
+        if (!code)
+            code = number_at(csv, path, row, "rouge1", &rouge1, e);
+        if (!code)
+            add_evaluation(&c, round, loss, rouge1);
+    }
+    if (!code)
+        *out = c;
+    csv_close(csv);
+    mem_free(path);
+    return code;
+}

@@ -23,4 +23,13 @@ struct result_moment {
 enum err_code result_reach(struct result_moment *out, const char *folder, const char *column,
                            double before, double bound, bool is_below, struct err *e);
 
+/* The evaluations of a run in order, that before round 1 first where there was one. */
+struct result_course {
+    size_t n;
+    double *round, *loss, *rouge1; /* [n]; rouge1 NaN where summaries were not scored */
+};
+/* summary: of the same run. The arrays lie in the arena. */
+enum err_code result_course(struct result_course *out, struct arena *a, const char *folder,
+                            const struct summary_record *summary, struct err *e);
+
 #endif

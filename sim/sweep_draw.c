@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "sim/base/check.h"
-#include "sim/base/file.h"
 #include "sim/chart.h"
 #include "sim/plot.h"
 #include "sim/sweep.h"
@@ -83,8 +82,6 @@ enum err_code sweep_svg(const struct variants *vs, const struct grid *g,
 {
     CHECK(sweep_is_drawn(vs, g));
     struct arena a = {0};
-    struct html h = {0};
-    struct file_out *f = NULL;
     struct plot_panel panel[SWEEP_MAX_FIGURES];
     const struct grid_axis *x = &g->axis[g->n_axes - 1], *lines = &g->axis[0];
     bool has_lines = g->n_axes == 2;
@@ -101,13 +98,7 @@ enum err_code sweep_svg(const struct variants *vs, const struct grid *g,
                               .label = axis_labels(&a, x),
                               .n_panels = figures->n,
                               .panel = panel};
-    plot_svg(&h, &plot);
-    enum err_code code = file_create(&f, path, e);
-    if (!code) {
-        fwrite(h.text, 1, h.n, file_stream(f));
-        code = file_commit(f, e);
-    }
-    html_fini(&h);
+    enum err_code code = plot_write(&plot, path, e);
     arena_free(&a);
     return code;
 }

@@ -5,6 +5,7 @@
 
 #include "sim/cells.h"
 #include "sim/compare.h"
+#include "sim/curves.h"
 #include "sim/result.h"
 #include "sim/stats.h"
 #include "tests/program.h"
@@ -310,6 +311,45 @@ static void a_run_overfits_after_its_least_loss_unless_that_is_its_last(void)
     arena_free(&a);
 }
 
+static void curves_are_means_over_the_seeds_at_the_rounds_that_were_evaluated(void)
+{
+    static const char *const text[] = {"1,1,1,1,,\n2,2,1,1,3,30\n4,4,1,1,2,40\n",
+                                       "1,1,1,1,,\n2,2,1,1,1,20\n4,4,1,1,1.5,50\n",
+                                       "1,1,1,1,2.5,25\n4,4,1,1,2,26\n"};
+    struct variant v[4] = {{0}};
+    struct variants vs = {.n = 4, .variant = v};
+    struct curves c;
+    struct err e = {0};
+    struct arena a = {0};
+    for (int i = 0; i < 4; i++) {
+        char path[64], all[256];
+        snprintf(path, sizeof(path), "curve%d/rounds.csv", i);
+        snprintf(all, sizeof(all), "round,end_s,comm_kwh,device_kwh,eval_loss,rouge1\n%s",
+                 text[i < 3 ? i : 2]);
+        v[i].folder = arena_printf(&a, PROGRAM_DIR "/curve%d", i);
+        mkdir(v[i].folder, 0755);
+        program_write(path, all);
+        v[i].state = VARIANT_DONE;
+        v[i].summary.first_eval_loss = 4;
+        v[i].summary.first_rouge1 = (double)NAN;
+    }
+    static const char *const label[] = {"two seeds", "other"};
+    CHECK_INT(curves_read(&c, &a, &vs, 2, label, &e), OK);
+    static const double round[] = {0, 1, 2, 4}, loss[] = {4, 0, 2, 1.75}, other[] = {4, 2.5, 0, 2};
+    CHECK_INT(c.n_rounds, 4);
+    for (size_t i = 0; i < 4 && c.n_rounds == 4; i++) {
+        CHECK_NEAR(c.round[i], round[i], 0);
+        CHECK_TRUE(loss[i] > 0 ? fabs(c.loss[i] - loss[i]) < 1e-12 : isnan(c.loss[i]));
+        CHECK_TRUE(other[i] > 0 ? fabs(c.loss[4 + i] - other[i]) < 1e-12 : isnan(c.loss[4 + i]));
+    }
+    CHECK_NEAR(c.rouge1[3], 45, 1e-12);
+    v[3].state = VARIANT_FAILED; /* then the variant has no curve, the other one's is the same */
+    CHECK_INT(curves_read(&c, &a, &vs, 2, label, &e), OK);
+    CHECK_INT(c.n_rounds, 3);
+    CHECK_TRUE(isnan(c.loss[3]) && fabs(c.loss[2] - 1.75) < 1e-12);
+    arena_free(&a);
+}
+
 /* Two rounds of real training: the same adapters on either network, later in time on the slower
  * one. */
 static void training_reaches_the_first_variants_loss_in_the_same_round(void)
@@ -332,6 +372,10 @@ static void training_reaches_the_first_variants_loss_in_the_same_round(void)
                                   value_of(c, "topology=wired", "1", "time_to_loss_s"));
     csv_close(c);
     CHECK_HAS(program_text("out.txt"), "to loss: the last loss of topology=lte");
+    CHECK_HAS(program_text("out.txt"), "loss at round");
+    CHECK_HAS(program_text("out.txt"), "the curves: o/compare.svg\n");
+    CHECK_HAS(program_text("o/compare.svg"), ">evaluation loss (nat)</text>");
+    CHECK_HAS(program_text("o/compare.svg"), ">ROUGE-1: no values</text>");
     CHECK_INT(program("compare l.json --vary network.topology=lte,wired --out o --to-loss 0.01"),
               0);
     CHECK_HAS(program_text("out.txt"), "never");
@@ -353,6 +397,7 @@ int main(void)
     CASE(a_goal_is_reached_at_the_end_of_its_round);
     CASE(every_goal_has_its_rounds_and_the_energy_of_network_and_devices);
     CASE(a_run_overfits_after_its_least_loss_unless_that_is_its_last);
+    CASE(curves_are_means_over_the_seeds_at_the_rounds_that_were_evaluated);
     CASE(training_reaches_the_first_variants_loss_in_the_same_round);
     program_end();
     return test_end();

@@ -75,6 +75,25 @@ static void a_curve_goes_from_left_to_right_and_breaks_at_a_gap(void)
     html_fini(&h);
 }
 
+static void a_line_goes_on_behind_a_gap_where_it_is_asked_to(void)
+{
+    static const char *const label[] = {"1", "2", "3"};
+    const double y[] = {1, (double)NAN, 2};
+    const struct plot_series series = {"", y};
+    const struct plot_panel panel = {"t", 1, &series};
+    struct plot p = {.title = "t", .x_name = "x", .n = 3, .label = label, .n_panels = 1, .panel = &panel};
+    for (int joins = 0; joins < 2; joins++) {
+        struct html h = {0};
+        p.joins_gaps = joins;
+        plot_svg(&h, &p);
+        const char *line = strstr(h.text, "<path class=\"l\"");
+        line = line ? strstr(line, " d=\"") : NULL;
+        size_t n = line ? strcspn(line + 4, "\"") : 0;
+        CHECK_TRUE(n > 0 && (memchr(line + 4, 'L', n) != NULL) == (joins == 1));
+        html_fini(&h);
+    }
+}
+
 static void values_over_two_decades_are_logarithmic_and_none_is_said(void)
 {
     static const char *const label[] = {"a", "b", "c"};
@@ -100,6 +119,7 @@ int main(void)
     CASE(names_and_mixed_kinds_lie_side_by_side);
     CASE(a_single_point_lies_in_the_middle);
     CASE(a_curve_goes_from_left_to_right_and_breaks_at_a_gap);
+    CASE(a_line_goes_on_behind_a_gap_where_it_is_asked_to);
     CASE(values_over_two_decades_are_logarithmic_and_none_is_said);
     return test_end();
 }

@@ -53,7 +53,8 @@ void comparison_first(struct comparison *c, size_t seed, const struct summary_re
 enum err_code comparison_fill(struct comparison *c, size_t variant, size_t seed, const char *folder,
                               const struct summary_record *summary, struct err *e);
 
-/* The table for people, CELLS_WIDTH wide: a column per variant where they fit, otherwise a row. */
+/* The table for people, CELLS_WIDTH wide: a column per variant where they fit, otherwise a row, and
+ * below it the values alone, where those fit. */
 void comparison_print(const struct comparison *c, FILE *to);
 /* One row per variant, seed and figure: variant,seed,figure,value,unit,goal; goal is the bound that
  * the figure is about. A failed variant has one row, the figure "error" with its message; one that

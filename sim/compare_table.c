@@ -199,6 +199,30 @@ static bool is_shown(const struct comparison *c, size_t figure)
     return f->has_goal && !isnan(*comparison_bound(c, f->goal, 0));
 }
 
+static bool is_narrow(const struct cells *t)
+{
+    return cells_width(t, 0, t->n_columns) <= CELLS_WIDTH;
+}
+
+static void print_all(const struct cells *t, FILE *to)
+{
+    for (size_t row = 0; row < t->n_rows; row++)
+        cells_print_row(t, to, row, 0, t->n_columns);
+}
+
+/* The values alone, below the blocks of differences: all variants at a glance, where they fit. */
+static void print_values(const struct view *v, FILE *to)
+{
+    struct view values = *v;
+    values.text[0] = VALUE;
+    values.n_texts = 1;
+    struct cells *t = by_column(&values);
+    if (!is_narrow(t))
+        return;
+    fputc('\n', to);
+    print_all(t, to);
+}
+
 void comparison_print(const struct comparison *c, FILE *to)
 {
     struct arena a = {0};
@@ -213,14 +237,12 @@ void comparison_print(const struct comparison *c, FILE *to)
         v.has_legend = v.has_legend || strlen(c->label[i]) > MAX_LABEL;
     print_legend(&v, to);
     struct cells *t = by_column(&v);
-    bool fits = cells_width(t, 0, t->n_columns) <= CELLS_WIDTH;
-    if (!fits)
-        t = by_row(&v);
-    if (fits)
-        for (size_t row = 0; row < t->n_rows; row++)
-            cells_print_row(t, to, row, 0, t->n_columns);
-    else
-        print_blocks(&v, t, to);
+    if (is_narrow(t)) {
+        print_all(t, to);
+    } else {
+        print_blocks(&v, by_row(&v), to);
+        print_values(&v, to);
+    }
     print_notes(c, to);
     arena_free(&a);
 }

@@ -162,6 +162,8 @@ static void many_variants_are_rows_and_fit_a_hundred_columns(void)
               0);
     const char *out = program_text("out.txt");
     CHECK_HAS(out, "[6] up=3Mbps, clients_per_round=4");
+    const char *values = strstr(out, "\nvirtual time (s) ");
+    CHECK_TRUE(values && strstr(values, "\nG  ") && strstr(values, "\nnetwork (kWh) "));
     size_t longest = 0;
     for (const char *p = out; *p; p += strcspn(p, "\n") + 1)
         longest = strcspn(p, "\n") > longest ? strcspn(p, "\n") : longest;

@@ -1,4 +1,4 @@
-/* The study's headline, "fine-tuning consumes more energy for communicating than for computing": a
+/* The study's headline, that fine-tuning costs more energy for communicating than for computing: a
  * whole run of each configuration, by each accounting with itself. */
 #include "energy/account.h"
 #include "energy/device.h"

@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,6 +8,7 @@
 #include "sim/cli.h"
 #include "sim/cmd.h"
 #include "sim/compare.h"
+#include "sim/curves.h"
 #include "sim/grid.h"
 #include "sim/run.h"
 #include "sim/variant.h"
@@ -18,9 +18,8 @@ enum { MAX_FILES = 64, MAX_VARIANTS = 1000, MAX_JOBS = 1024, MAX_SEEDS = 1000 };
 struct args {
     const char *file[MAX_FILES], *out;
     size_t n_files;
-    struct cli_list sets, vary;
+    struct cli_list sets, vary, to_loss, to_rouge;
     int64_t n_seeds, n_jobs, n_workers;
-    double to_loss, to_rouge;
     struct cache_args cache;
     bool is_fresh;
 };
@@ -33,14 +32,15 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_LIST("set", "KEY=VALUE", "change one value in all variants; may be repeated", &a->sets),
         CLI_INT("seeds", "N", "run each with N seeds: means, 95 % intervals (default: 1)", 1,
                 MAX_SEEDS, &a->n_seeds),
-        CLI_DOUBLE("to-loss", "X", "time and energy to this loss (default: the first one's last)",
-                   0, 1e3, &a->to_loss),
-        CLI_DOUBLE("to-rouge", "X", "time and energy to this ROUGE-1", 0, 100, &a->to_rouge),
+        CLI_LIST("to-loss", "X",
+                 "what it takes to this loss, or to \"last\", the first one's; may be repeated",
+                 &a->to_loss),
+        CLI_LIST("to-rouge", "X", "the same to this ROUGE-1; may be repeated", &a->to_rouge),
         CLI_INT("jobs", "N", "runs at once (default: 1 while it trains anew, else one per core)", 1,
                 MAX_JOBS, &a->n_jobs),
         CLI_INT("workers", "N", "threads that train in each run (default: the cores, shared)", 1,
                 MAX_JOBS, &a->n_workers),
-        CLI_TEXT("out", "DIR", "compare.csv, and the runs below (default: runs/compare-NAME)",
+        CLI_TEXT("out", "DIR", "compare.csv, compare.svg, runs below (default: runs/compare-NAME)",
                  &a->out),
         CACHE_OPTIONS(a->cache),
         CLI_FLAG("fresh", "run again what is there already", &a->is_fresh),
@@ -55,7 +55,8 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         .max_args = MAX_FILES,
         .examples = "  veryedge compare scenarios/quickstart.json scenarios/wired.json\n"
                     "  veryedge compare scenarios/network-only.json --vary "
-                    "network.topology=lte,wired --seeds 5\n"};
+                    "network.topology=lte,wired --seeds 5\n"
+                    "  veryedge compare a.json b.json --to-loss 1 --to-loss 0.5 --to-loss last\n"};
     return cli_parse(&cli, argc, argv, a->file, &a->n_files, is_help, e);
 }
 
@@ -175,26 +176,25 @@ static enum err_code fill(const struct variants *vs, struct comparison *c, struc
 {
     enum err_code code = OK;
     for (size_t s = 0; s < c->n_seeds; s++) {
-        struct goal goal = c->goal;
-        if (c->loss_of)
-            goal.loss = vs->variant[s].summary.last_eval_loss;
+        if (!c->message[0])
+            comparison_first(c, s, &vs->variant[s].summary);
         for (size_t v = 0; v < c->n_variants && !code; v++) {
             const struct variant *run = &vs->variant[v * c->n_seeds + s];
             if (!c->message[v])
-                code = comparison_fill(c, v, s, run->folder, &run->summary, &goal, e);
+                code = comparison_fill(c, v, s, run->folder, &run->summary, e);
         }
     }
     return code;
 }
 
 static enum err_code compare(const struct args *a, struct variants *vs, const struct grid *g,
-                             struct err *e)
+                             const struct goals *goals, struct err *e)
 {
     struct log log;
     struct arena *arena = &vs->arena;
     uint64_t *seed = ARENA_NEW(arena, uint64_t, (size_t)a->n_seeds);
     struct comparison *c =
-        comparison_new(arena, a->n_files * g->n_points, (size_t)a->n_seeds, seed);
+        comparison_new(arena, a->n_files * g->n_points, (size_t)a->n_seeds, seed, goals);
     struct variant_options o = {
         .n_jobs = (int)a->n_jobs, .n_workers = (int)a->n_workers, .is_fresh = a->is_fresh};
     enum err_code code = read_seeds(a, g, arena, seed, e);
@@ -208,14 +208,15 @@ static enum err_code compare(const struct args *a, struct variants *vs, const st
         (code = variants_check(vs, e)))
         return code;
     mark_failed(vs, c, arena);
-    c->goal = (struct goal){a->to_loss, a->to_rouge};
-    if (isnan(a->to_loss) && !c->message[0] && !isnan(vs->variant[0].summary.last_eval_loss))
-        c->loss_of = c->label[0];
     if ((code = fill(vs, c, e)))
         return code;
+    if (variants_warning(vs))
+        printf("%s\n", variants_warning(vs));
     comparison_print(c, stdout);
     const char *path = arena_printf(arena, "%s/compare.csv", vs->folder);
     code = comparison_write(c, path, e);
+    if (!code)
+        code = curves_put(vs, c->n_seeds, c->label, e);
     if (!code)
         printf("every figure of every run: %s\n", path);
     return code;
@@ -223,19 +224,22 @@ static enum err_code compare(const struct args *a, struct variants *vs, const st
 
 enum err_code cmd_compare(int argc, char **argv, struct err *e)
 {
-    struct args a = {.n_seeds = 1, .to_loss = (double)NAN, .to_rouge = (double)NAN};
+    struct args a = {.n_seeds = 1};
     bool is_help = false;
     enum err_code code = parse(argc, argv, &a, &is_help, e);
     if (code || is_help)
         return code;
     struct arena arena = {0};
     struct grid grid;
+    struct goals goals;
     struct variants vs = {.lock = -1};
-    code = read_grid(&a, &grid, &arena, e);
+    code = goals_parse(&goals, &a.to_loss, &a.to_rouge, e);
+    if (!code)
+        code = read_grid(&a, &grid, &arena, e);
     if (!code)
         code = variants_open(&vs, folder_of(&a, &arena), e);
     if (!code)
-        code = compare(&a, &vs, &grid, e);
+        code = compare(&a, &vs, &grid, &goals, e);
     variants_close(&vs);
     arena_free(&arena);
     return code;

@@ -79,8 +79,7 @@ static void print_closing(const struct paper *p)
 
 static void print_text(const struct paper *p)
 {
-    printf("arXiv 2310.03150v2: printed cells beside recomputed ones (Table 3 and figure 5 are "
-           "left out)\n\n");
+    printf("arXiv 2310.03150v2: printed cells beside recomputed ones\n\n");
     sheet_print(stdout, SHEET_TEXT, p->n_sheets, p->sheet);
     print_closing(p);
 }
@@ -113,7 +112,7 @@ enum err_code cmd_paper(int argc, char **argv, struct err *e)
         .min_args = 0,
         .max_args = MAX_SECTIONS,
         .examples = "  veryedge paper\n"
-                    "  veryedge paper table1 energy\n"
+                    "  veryedge paper headline\n"
                     "  veryedge paper --check\n"
                     "  veryedge paper table4 --format csv\n"};
     size_t n = 0;

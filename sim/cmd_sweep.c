@@ -11,8 +11,8 @@
 enum { MAX_JOBS = 1024 };
 
 struct args {
-    const char *scenario, *out, *figure;
-    struct cli_list sets, vary;
+    const char *scenario, *out;
+    struct cli_list sets, vary, figures;
     int64_t n_jobs, n_workers;
     struct cache_args cache;
     bool is_fresh;
@@ -24,14 +24,15 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_LIST("vary", "KEY=V1,V2", "values of a key, instead of the scenario's \"sweep\"",
                  &a->vary),
         CLI_LIST("set", "KEY=VALUE", "change one value in all points; may be repeated", &a->sets),
-        CLI_TEXT("figure", "NAME",
-                 "of summary.json, to draw (default: last_eval_loss or mean_granularity)",
-                 &a->figure),
+        CLI_LIST("figure", "NAME",
+                 "of summary.json, to draw; may be repeated (default: loss, G, comm_kwh)",
+                 &a->figures),
         CLI_INT("jobs", "N", "runs at once (default: 1 while it trains anew, else one per core)", 1,
                 MAX_JOBS, &a->n_jobs),
         CLI_INT("workers", "N", "threads that train in each run (default: the cores, shared)", 1,
                 MAX_JOBS, &a->n_workers),
-        CLI_TEXT("out", "DIR", "sweep.csv, and the runs below (default: runs/sweep-NAME)", &a->out),
+        CLI_TEXT("out", "DIR", "sweep.csv, sweep.svg, runs below (default: runs/sweep-NAME)",
+                 &a->out),
         CACHE_OPTIONS(a->cache),
         CLI_FLAG("fresh", "run again what is there already", &a->is_fresh),
         CLI_END,
@@ -47,7 +48,8 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         .examples =
             "  veryedge sweep scenarios/network-only.json --vary network.up=5Mbps,10Mbps,20Mbps\n"
             "  veryedge sweep scenarios/network-only.json --vary network.up=5Mbps,20Mbps \\\n"
-            "    --vary federation.clients_per_round=5,10,20 --figure virtual_s\n"};
+            "    --vary federation.clients_per_round=5,10,20 --figure virtual_s\n"
+            "  veryedge sweep scenarios/network-only.json --vary energy.per_bit=j16,v15\n"};
     size_t n_args = 0;
     return cli_parse(&cli, argc, argv, &a->scenario, &n_args, is_help, e);
 }
@@ -83,14 +85,38 @@ static void add_all(const struct args *a, const struct grid *g, struct variants 
     }
 }
 
-static enum err_code sweep(const struct args *a, struct variants *vs, const struct grid *g,
-                           struct err *e)
+static enum err_code put_results(const struct variants *vs, const struct grid *g,
+                                 const struct sweep_figures *figures, const char *name,
+                                 struct arena *arena, struct err *e)
+{
+    const char *warning = variants_warning(vs);
+    if (warning)
+        printf("%s\n", warning);
+    sweep_print(vs, g, figures, stdout);
+    sweep_draw(vs, g, figures, stdout);
+    const char *csv = arena_printf(arena, "%s/sweep.csv", vs->folder);
+    const char *svg = arena_printf(arena, "%s/sweep.svg", vs->folder);
+    enum err_code code = sweep_write(vs, g, csv, e);
+    if (!code && sweep_is_drawn(vs, g))
+        code = sweep_svg(vs, g, figures, name, warning, svg, e);
+    else if (!code)
+        code = file_remove_tree(svg, e); /* a former sweep's */
+    if (code)
+        return code;
+    printf("\n%zu runs, every figure of each: %s\n", vs->n, csv);
+    if (sweep_is_drawn(vs, g))
+        printf("the figures as curves: %s\n", svg);
+    return OK;
+}
+
+static enum err_code sweep(const struct args *a, const char *name, struct variants *vs,
+                           const struct grid *g, struct err *e)
 {
     struct log log;
-    const struct column *figure;
+    struct sweep_figures figures;
     struct variant_options o = {
         .n_jobs = (int)a->n_jobs, .n_workers = (int)a->n_workers, .is_fresh = a->is_fresh};
-    enum err_code code = sweep_figure(&figure, a->figure, vs, e);
+    enum err_code code = sweep_figures(&figures, a->figures.n, a->figures.value, vs, e);
     if (!code)
         code = cache_resolve(&o.cache, &a->cache, &vs->arena, e);
     if (code)
@@ -100,14 +126,9 @@ static enum err_code sweep(const struct args *a, struct variants *vs, const stru
     if ((code = variants_check(vs, e)) || (code = variants_run(vs, &o, &log, e)) ||
         (code = variants_check(vs, e)))
         return code;
-    if ((code = sweep_figure(&figure, a->figure, vs, e)))
+    if ((code = sweep_figures(&figures, a->figures.n, a->figures.value, vs, e)))
         return code;
-    sweep_print(vs, g, figure, stdout);
-    const char *path = arena_printf(&vs->arena, "%s/sweep.csv", vs->folder);
-    code = sweep_write(vs, g, path, e);
-    if (!code)
-        printf("\n%zu runs, every figure of each: %s\n", vs->n, path);
-    return code;
+    return put_results(vs, g, &figures, name, &vs->arena, e);
 }
 
 enum err_code cmd_sweep(int argc, char **argv, struct err *e)
@@ -128,7 +149,7 @@ enum err_code cmd_sweep(int argc, char **argv, struct err *e)
     if (!code)
         code = variants_open(&vs, folder, e);
     if (!code)
-        code = sweep(&a, &vs, &grid, e);
+        code = sweep(&a, base->name, &vs, &grid, e);
     variants_close(&vs);
     scenario_close(base);
     arena_free(&arena);

@@ -43,7 +43,7 @@ static const char *value_text(const struct view *v, size_t variant, size_t figur
     size_t n = n_known(c, variant, figure);
     if (n == c->n_seeds)
         return cells_number(v->a, stats_mean(n, x));
-    if (figure_at(figure)->column)
+    if (v->c->figure[figure].column)
         return "-";
     return n == 0 ? "never" : arena_printf(v->a, "%zu of %zu", n, c->n_seeds);
 }
@@ -78,7 +78,7 @@ static const char *label_of(const struct view *v, size_t variant)
 
 static const char *name_of(const struct view *v, size_t figure)
 {
-    const struct figure *f = figure_at(figure);
+    const struct figure *f = &v->c->figure[figure];
     return f->unit[0] ? arena_printf(v->a, "%s (%s)", f->label, f->unit) : f->label;
 }
 
@@ -153,6 +153,16 @@ static void print_legend(const struct view *v, FILE *to)
                     v->c->message[i] ? v->c->message[i] : "");
 }
 
+/* Whether some variant has it in some seed. */
+static bool has_figure(const struct comparison *c, const char *name)
+{
+    for (size_t i = 0; i < c->n_figures; i++)
+        for (size_t v = 0; v < c->n_variants; v++)
+            if (strcmp(c->figure[i].name, name) == 0 && n_known(c, v, i))
+                return true;
+    return false;
+}
+
 static void print_notes(const struct comparison *c, FILE *to)
 {
     if (c->n_seeds > 1)
@@ -160,32 +170,64 @@ static void print_notes(const struct comparison *c, FILE *to)
                 "means over %zu seeds (%" PRIu64 "..%" PRIu64
                 "); differences seed by seed to %s, with their 95 %% interval (Student)\n",
                 c->n_seeds, c->seed[0], c->seed[c->n_seeds - 1], c->label[0]);
-    if (c->loss_of)
-        fprintf(to, "to loss: the last loss of %s%s\n", c->loss_of,
-                c->n_seeds > 1 ? ", seed by seed" : "");
-    else if (!isnan(c->goal.loss))
-        fprintf(to, "to loss: %g nat or below\n", c->goal.loss);
-    if (!isnan(c->goal.rouge1))
-        fprintf(to, "to ROUGE: ROUGE-1 of %g or above\n", c->goal.rouge1);
+    for (size_t g = 0; g < c->goals.n; g++) {
+        const struct goal *goal = &c->goals.goal[g];
+        if (isnan(*comparison_bound(c, g, 0)))
+            continue;
+        if (goal->is_last)
+            fprintf(to, "%s: the last loss of %s%s\n",
+                    goals_count(&c->goals, false) > 1 ? "to last loss" : "to loss", c->label[0],
+                    c->n_seeds > 1 ? ", seed by seed" : "");
+        else
+            fprintf(to,
+                    goal->is_rouge ? "to ROUGE: ROUGE-1 of %g or above\n"
+                                   : "to loss: %g nat or below\n",
+                    goal->bound);
+    }
+    if (has_figure(c, "overfit_round"))
+        fprintf(to, "overfits after: the round of its best loss, where it is worse at the end; "
+                    "never: it is not\n");
 }
 
 /* Goals that are set are shown even where nobody reaches them. */
 static bool is_shown(const struct comparison *c, size_t figure)
 {
-    const struct figure *f = figure_at(figure);
+    const struct figure *f = &c->figure[figure];
     for (size_t i = 0; i < c->n_variants; i++)
         if (n_known(c, i, figure))
             return true;
-    if (f->column)
-        return false;
-    return strstr(f->name, "rouge") ? !isnan(c->goal.rouge1) : c->loss_of || !isnan(c->goal.loss);
+    return f->has_goal && !isnan(*comparison_bound(c, f->goal, 0));
+}
+
+static bool is_narrow(const struct cells *t)
+{
+    return cells_width(t, 0, t->n_columns) <= CELLS_WIDTH;
+}
+
+static void print_all(const struct cells *t, FILE *to)
+{
+    for (size_t row = 0; row < t->n_rows; row++)
+        cells_print_row(t, to, row, 0, t->n_columns);
+}
+
+/* The values alone, below the blocks of differences: all variants at a glance, where they fit. */
+static void print_values(const struct view *v, FILE *to)
+{
+    struct view values = *v;
+    values.text[0] = VALUE;
+    values.n_texts = 1;
+    struct cells *t = by_column(&values);
+    if (!is_narrow(t))
+        return;
+    fputc('\n', to);
+    print_all(t, to);
 }
 
 void comparison_print(const struct comparison *c, FILE *to)
 {
     struct arena a = {0};
     struct view v = {.c = c, .a = &a};
-    for (size_t i = 0; i < figure_count() && v.n_shown < MAX_SHOWN; i++)
+    for (size_t i = 0; i < c->n_figures && v.n_shown < MAX_SHOWN; i++)
         if (is_shown(c, i))
             v.shown[v.n_shown++] = i;
     for (size_t i = 0; i < N_TEXTS; i++)
@@ -195,14 +237,12 @@ void comparison_print(const struct comparison *c, FILE *to)
         v.has_legend = v.has_legend || strlen(c->label[i]) > MAX_LABEL;
     print_legend(&v, to);
     struct cells *t = by_column(&v);
-    bool fits = cells_width(t, 0, t->n_columns) <= CELLS_WIDTH;
-    if (!fits)
-        t = by_row(&v);
-    if (fits)
-        for (size_t row = 0; row < t->n_rows; row++)
-            cells_print_row(t, to, row, 0, t->n_columns);
-    else
-        print_blocks(&v, t, to);
+    if (is_narrow(t)) {
+        print_all(t, to);
+    } else {
+        print_blocks(&v, by_row(&v), to);
+        print_values(&v, to);
+    }
     print_notes(c, to);
     arena_free(&a);
 }

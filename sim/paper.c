@@ -18,11 +18,14 @@ static const struct section {
 } SECTIONS[] = {
     {"table1", "granularity and energy of communication per round", true, paper_table1},
     {"table2", "energy efficiency eta_e", false, paper_table2},
+    {"table3", "server optimizers: what is legible, and figure 5's results", false, paper_table3},
     {"table4", "seconds of a training step by part", false, paper_table4},
     {"table5", "model FLOP utilisation", false, paper_table5},
     {"figure1", "devices by data sheet, with sources", false, paper_figure1},
     {"figure4", "correlation of MFU and eta_e", false, paper_figure4},
     {"energy", "communication against computing for a whole job", true, paper_energy},
+    {"headline", "does communication cost more than computing: every run, two accountings", true,
+     paper_headline},
     {"text", "figures of the text against the tables and the formula", false, paper_text},
 };
 enum { N_SECTIONS = sizeof(SECTIONS) / sizeof(SECTIONS[0]) };

@@ -34,11 +34,13 @@ const struct paper_step *paper_step(const struct paper_tables *t, enum paper_mod
 
 void paper_table1(struct paper *p);
 void paper_table2(struct paper *p);
+void paper_table3(struct paper *p);
 void paper_table4(struct paper *p);
 void paper_table5(struct paper *p);
 void paper_figure1(struct paper *p);
 void paper_figure4(struct paper *p);
 void paper_energy(struct paper *p);
+void paper_headline(struct paper *p);
 void paper_text(struct paper *p);
 
 #endif

@@ -16,6 +16,7 @@ enum {
     PAPER_COST_MODELS = 3, /* columns of Table 1: small, base, large */
     PAPER_COSTS = 4,       /* full or LoRA, LTE or 1 Gbit/s */
     PAPER_STEPS = 27,
+    PAPER_OPTIMIZERS = 12, /* four on each of small, base, large */
     PAPER_TOKENS = 512, /* per sample in Tables 2, 4 and 5 */
     PAPER_CLIENTS = 10, /* per round */
     PAPER_LOCAL_STEPS = 2,
@@ -49,15 +50,30 @@ struct paper_step {
     unsigned recovered; /* cells of Table 4 that were recovered from total_s */
 };
 
+/* Table 3 and figure 5: a server optimizer on one model. Texts are the printed cells, "" is lost or
+ * not printed. Which optimizer of a model a cell belongs to is inferred from the order. */
+struct paper_optimizer {
+    enum paper_model model;
+    const char *optimizer; /* "FedAdamW" */
+    const char *scenario;  /* scenarios/study/SCENARIO.json */
+    const char *lr, *weight_decay, *beta2;
+    double rouge1; /* figure 5, of the fine-tuned model */
+    int overfit;   /* round of the point of overfitting; 0: none is marked. Of Base's two, FedAdamW's
+                      is the one of Table 1 */
+};
+
 struct paper_tables {
     int rounds[PAPER_COST_MODELS]; /* to the least loss, FedAdamW */
     struct paper_granularity granularity[PAPER_COSTS * N_PAPER_DEVICES];
     struct paper_kwh kwh[PAPER_COSTS];
     struct paper_step step[PAPER_STEPS];
+    struct paper_optimizer optimizer[PAPER_OPTIMIZERS];
     double pearson[PAPER_COST_MODELS]; /* figure 4c, percent: MFU against eta_e */
     double hours[N_PAPER_DEVICES], job_kwh[N_PAPER_DEVICES]; /* large, LoRA, on one device */
     double lora_gain; /* of G over the full model's, "up to" */
     double samples;   /* that a model sees in a job */
+    double faster;    /* FedAdamW and FedAdam than FedAvgM, "up to" */
+    int validated;    /* every so many rounds */
 };
 
 const struct paper_tables *paper_tables(void);

@@ -98,6 +98,25 @@ static bool is_reached(double v, double bound, bool is_below)
     return is_below ? v <= bound : v >= bound; /* never for NaN */
 }
 
+/* Adds what a row's round took. */
+static enum err_code add_round(struct result_moment *m, const struct csv *csv, const char *path,
+                               size_t row, struct err *e)
+{
+    double comm_kwh, device_kwh;
+    enum err_code code = number_at(csv, path, row, "comm_kwh", &comm_kwh, e);
+    if (!code)
+        code = number_at(csv, path, row, "device_kwh", &device_kwh, e);
+    if (!code)
+        code = number_at(csv, path, row, "end_s", &m->s, e);
+    if (!code)
+        code = number_at(csv, path, row, "round", &m->rounds, e);
+    if (code)
+        return code;
+    m->comm_kwh += comm_kwh;
+    m->device_kwh += device_kwh;
+    return OK;
+}
+
 enum err_code result_reach(struct result_moment *out, const char *folder, const char *column,
                            double before, double bound, bool is_below, struct err *e)
 {
@@ -106,26 +125,56 @@ enum err_code result_reach(struct result_moment *out, const char *folder, const 
         return OK;
     char *path = file_join(folder, "rounds.csv");
     struct csv *csv = NULL;
-    double kwh = 0, value = (double)NAN, comm_kwh, device_kwh;
-    bool is_there = false;
+    struct result_moment m = {0};
+    double value = (double)NAN;
     enum err_code code = csv_load(&csv, path, ',', e);
     size_t n_rows = code ? 0 : csv_rows(csv);
-    for (size_t row = 0; row < n_rows && !code && !is_there; row++) {
+    for (size_t row = 0; row < n_rows && !code && !is_reached(value, bound, is_below); row++) {
         code = number_at(csv, path, row, column, &value, e);
         if (!code)
-            code = number_at(csv, path, row, "comm_kwh", &comm_kwh, e);
-        if (!code)
-            code = number_at(csv, path, row, "device_kwh", &device_kwh, e);
-        if (code)
-            break;
-        kwh += comm_kwh + device_kwh;
-        is_there = is_reached(value, bound, is_below);
-        if (is_there && !(code = number_at(csv, path, row, "end_s", &out->s, e)))
-            code = number_at(csv, path, row, "round", &out->rounds, e);
+            code = add_round(&m, csv, path, row, e);
     }
-    out->kwh = kwh;
-    if (!is_there)
-        *out = (struct result_moment){(double)NAN, (double)NAN, (double)NAN};
+    if (!code && !is_reached(value, bound, is_below))
+        m = (struct result_moment){(double)NAN, (double)NAN, (double)NAN, (double)NAN};
+    if (!code)
+        *out = m;
+    csv_close(csv);
+    mem_free(path);
+    return code;
+}
+
+static void add_evaluation(struct result_course *c, double round, double loss, double rouge1)
+{
+    if (isnan(loss))
+        return;
+    c->round[c->n] = round;
+    c->loss[c->n] = loss;
+    c->rouge1[c->n++] = rouge1;
+}
+
+enum err_code result_course(struct result_course *out, struct arena *a, const char *folder,
+                            const struct summary_record *summary, struct err *e)
+{
+    char *path = file_join(folder, "rounds.csv");
+    struct csv *csv = NULL;
+    enum err_code code = csv_load(&csv, path, ',', e);
+    size_t n_rows = code ? 0 : csv_rows(csv);
+    struct result_course c = {.round = ARENA_NEW(a, double, n_rows + 1),
+                              .loss = ARENA_NEW(a, double, n_rows + 1),
+                              .rouge1 = ARENA_NEW(a, double, n_rows + 1)};
+    add_evaluation(&c, 0, summary->first_eval_loss, summary->first_rouge1);
+    for (size_t row = 0; row < n_rows && !code; row++) {
+        double round, loss, rouge1;
+        code = number_at(csv, path, row, "round", &round, e);
+        if (!code)
+            code = number_at(csv, path, row, "eval_loss", &loss, e);
+        if (!code)
+            code = number_at(csv, path, row, "rouge1", &rouge1, e);
+        if (!code)
+            add_evaluation(&c, round, loss, rouge1);
+    }
+    if (!code)
+        *out = c;
     csv_close(csv);
     mem_free(path);
     return code;

@@ -7,9 +7,8 @@
 #include "sim/base/file.h"
 #include "sim/base/text.h"
 #include "sim/cells.h"
-#include "sim/chart.h"
 
-enum { MAX_PRINTED = 60, MAX_FIGURES = 8, MAX_COLUMNS = 128 };
+enum { MAX_PRINTED = 60, MAX_SHOWN = 16, MAX_COLUMNS = 128 };
 
 static const struct column *column_of(const char *name)
 {
@@ -20,8 +19,7 @@ static const struct column *column_of(const char *name)
     return NULL;
 }
 
-/* NaN where the point has no such number. */
-static double number_of(const struct variant *v, const struct column *c)
+double sweep_value(const struct variant *v, const struct column *c)
 {
     if (v->state != VARIANT_DONE)
         return (double)NAN;
@@ -30,25 +28,16 @@ static double number_of(const struct variant *v, const struct column *c)
                                  : *(const double *)(const void *)at;
 }
 
-static bool has_numbers(const struct variants *vs, const struct column *c)
+bool sweep_has_values(const struct variants *vs, const struct column *c)
 {
     for (size_t i = 0; i < vs->n; i++)
-        if (!isnan(number_of(&vs->variant[i], c)))
+        if (!isnan(sweep_value(&vs->variant[i], c)))
             return true;
     return false;
 }
 
-enum err_code sweep_figure(const struct column **out, const char *name, const struct variants *vs,
-                           struct err *e)
+static enum err_code no_figure(const char *name, struct err *e)
 {
-    if (!name) {
-        const struct column *loss = column_of("last_eval_loss");
-        *out = has_numbers(vs, loss) ? loss : column_of("mean_granularity");
-        return OK;
-    }
-    *out = column_of(name);
-    if (*out && (*out)->type != COLUMN_TEXT)
-        return OK;
     const struct table *t = record_summary();
     const char *names[MAX_COLUMNS];
     size_t n = 0;
@@ -62,6 +51,28 @@ enum err_code sweep_figure(const struct column **out, const char *name, const st
             "--figure: no number of summary.json is called \"%.60s\", did you mean \"%s\"?", name,
             near);
     return err_set(e, ERR_INPUT, "--figure: no number of summary.json is called \"%.60s\"", name);
+}
+
+enum err_code sweep_figures(struct sweep_figures *out, size_t n_names, const char *const *names,
+                            const struct variants *vs, struct err *e)
+{
+    static const char *const usual[] = {"last_eval_loss", "mean_granularity", "comm_kwh"};
+    *out = (struct sweep_figures){0};
+    for (size_t i = 0; n_names == 0 && i < sizeof(usual) / sizeof(usual[0]); i++)
+        if (sweep_has_values(vs, column_of(usual[i])))
+            out->column[out->n++] = column_of(usual[i]);
+    for (size_t i = 0; i < n_names; i++) {
+        const struct column *c = column_of(names[i]);
+        if (!c || c->type == COLUMN_TEXT)
+            return no_figure(names[i], e);
+        for (size_t j = 0; j < out->n; j++)
+            if (out->column[j] == c)
+                return err_set(e, ERR_INPUT, "--figure: expected \"%s\" once", names[i]);
+        if (out->n == SWEEP_MAX_FIGURES)
+            return err_set(e, ERR_INPUT, "--figure: expected at most %d", SWEEP_MAX_FIGURES);
+        out->column[out->n++] = c;
+    }
+    return OK;
 }
 
 /* --- the file --- */
@@ -125,29 +136,32 @@ enum err_code sweep_write(const struct variants *vs, const struct grid *g, const
 
 /* --- the terminal --- */
 
-/* The asked figure first, then the usual ones that some point has. */
-static size_t choose_figures(const struct variants *vs, const struct column *first,
-                             const struct column *out[MAX_FIGURES])
+/* The figures that are drawn first, then the usual ones that some point has. */
+static size_t choose_columns(const struct variants *vs, const struct sweep_figures *figures,
+                             const struct column *out[MAX_SHOWN])
 {
     static const char *const usual[] = {"virtual_s",  "mean_duration_s", "mean_granularity",
                                         "comm_kwh",   "device_kwh",      "last_eval_loss",
                                         "last_rouge1"};
-    size_t n = 0;
-    out[n++] = first;
-    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]) && n < MAX_FIGURES; i++) {
+    size_t n = figures->n;
+    memcpy(out, figures->column, n * sizeof(out[0]));
+    for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++) {
         const struct column *c = column_of(usual[i]);
-        if (c != first && has_numbers(vs, c))
+        bool is_new = sweep_has_values(vs, c);
+        for (size_t k = 0; k < figures->n; k++)
+            is_new = is_new && figures->column[k] != c;
+        if (is_new && n < MAX_SHOWN)
             out[n++] = c;
     }
     return n;
 }
 
-static void print_table(const struct variants *vs, const struct grid *g, const struct column *first,
-                        FILE *to)
+void sweep_print(const struct variants *vs, const struct grid *g,
+                 const struct sweep_figures *figures, FILE *to)
 {
     struct arena a = {0};
-    const struct column *figure[MAX_FIGURES];
-    size_t n_figures = choose_figures(vs, first, figure);
+    const struct column *figure[MAX_SHOWN];
+    size_t n_figures = choose_columns(vs, figures, figure);
     size_t n_rows = vs->n < MAX_PRINTED ? vs->n : MAX_PRINTED;
     struct cells *t = cells_new(&a, n_rows + 1, g->n_keys + n_figures);
     for (size_t k = 0; k < g->n_keys; k++) {
@@ -162,7 +176,7 @@ static void print_table(const struct variants *vs, const struct grid *g, const s
             cells_put(t, i + 1, g->n_keys + k,
                       vs->variant[i].state == VARIANT_FAILED
                           ? "failed"
-                          : cells_number(&a, number_of(&vs->variant[i], figure[k])));
+                          : cells_number(&a, sweep_value(&vs->variant[i], figure[k])));
     }
     cells_measure(t);
     size_t end = g->n_keys + 1;
@@ -175,44 +189,5 @@ static void print_table(const struct variants *vs, const struct grid *g, const s
     for (size_t i = 0; i < vs->n; i++)
         if (vs->variant[i].state == VARIANT_FAILED)
             fprintf(to, "%s failed: %s\n", vs->variant[i].label, vs->variant[i].message);
-    arena_free(&a);
-}
-
-/* What an axis is called and its rows' names, keys that go together joined by "/". */
-static const char *axis_name(struct arena *a, const struct grid_axis *x, const char *const *words)
-{
-    const char *name = words[0];
-    for (size_t k = 1; k < x->n_keys; k++)
-        name = arena_printf(a, "%s/%s", name, words[k]);
-    return name;
-}
-
-static const char **axis_labels(struct arena *a, const struct grid_axis *x)
-{
-    const char **out = ARENA_NEW(a, const char *, x->n_rows);
-    for (size_t row = 0; row < x->n_rows; row++)
-        out[row] = axis_name(a, x, x->label + row * x->n_keys);
-    return out;
-}
-
-void sweep_print(const struct variants *vs, const struct grid *g, const struct column *figure,
-                 FILE *to)
-{
-    print_table(vs, g, figure, to);
-    if (g->n_axes > 2 || vs->n < 2 || !has_numbers(vs, figure))
-        return;
-    struct arena a = {0};
-    double *value = ARENA_NEW(&a, double, vs->n);
-    for (size_t i = 0; i < vs->n; i++)
-        value[i] = number_of(&vs->variant[i], figure);
-    const char *title =
-        figure->unit[0] ? arena_printf(&a, "%s (%s)", figure->name, figure->unit) : figure->name;
-    const struct grid_axis *x = &g->axis[0], *y = &g->axis[1];
-    fputc('\n', to);
-    if (g->n_axes == 1)
-        chart_curve(to, title, axis_name(&a, x, x->key), vs->n, axis_labels(&a, x), value);
-    else
-        chart_map(to, title, axis_name(&a, x, x->key), x->n_rows, axis_labels(&a, x),
-                  axis_name(&a, y, y->key), y->n_rows, axis_labels(&a, y), value);
     arena_free(&a);
 }

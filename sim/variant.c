@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "energy/account.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/base/hash.h"
@@ -386,6 +387,18 @@ enum err_code variants_run(struct variants *vs, const struct variant_options *o,
         return err_set(e, code, "%zu of %zu runs are kept; the same command goes on from there",
                        variants_count(vs, VARIANT_DONE), vs->n);
     return code;
+}
+
+const char *variants_warning(const struct variants *vs)
+{
+    for (size_t i = 0; i < vs->n; i++) {
+        if (vs->variant[i].state != VARIANT_DONE)
+            continue;
+        const struct account *a = account_find(vs->variant[i].summary.accounting);
+        if (a && a->warning)
+            return a->warning;
+    }
+    return NULL;
 }
 
 size_t variants_count(const struct variants *vs, enum variant_state state)

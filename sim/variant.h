@@ -78,6 +78,10 @@ struct variant *variants_add(struct variants *vs, const char *label, const char 
 enum err_code variants_run(struct variants *vs, const struct variant_options *o, struct log *log,
                            struct err *e);
 
+/* What a reader must know of the numbers of those that are done: the warning of an accounting that
+ * is not physical (energy/account.h); NULL where there is nothing to say. */
+const char *variants_warning(const struct variants *vs);
+
 /* How many are in a state. */
 size_t variants_count(const struct variants *vs, enum variant_state state);
 /* ERR_INPUT with the first message when all have failed. */

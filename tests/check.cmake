@@ -35,7 +35,7 @@ says("check;${scenarios}/mixed.json;--brief" "group orin-lte: clients 0..59" "gr
 
 # What --resolved prints is a scenario, and the same one.
 foreach(name quickstart wired mixed lte-cell network-only optimizers/fedavg optimizers/fedavgm optimizers/fedadam
-        optimizers/fedadamw)
+        optimizers/fedadamw study/study study/fedavg study/fedavgm study/fedavgm-base study/fedadam study/fedadamw)
   says("check;${scenarios}/${name}.json;--resolved")
   file(WRITE ${WORK}/resolved.json "${out}")
   set(first "${out}")

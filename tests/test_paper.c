@@ -225,6 +225,130 @@ static void reading_without_double_count_takes_optimizer_and_load_alone(void)
                                        "without-double-count");
 }
 
+/* --- the headline --- */
+
+static const char *headline_cell(const struct paper *p, const char *sheet, const char *key,
+                                 const char *column)
+{
+    for (size_t i = 0; i < p->n_sheets; i++) {
+        const struct sheet *s = p->sheet[i];
+        for (size_t r = 0; strcmp(s->name, sheet) == 0 && r < s->n_rows; r++) {
+            char text[64];
+            snprintf(text, sizeof(text), "%s %s %s %s", s->cell[r][0], s->cell[r][1], s->cell[r][2],
+                     s->cell[r][3]);
+            for (size_t c = 0; strcmp(text, key) == 0 && c < s->n_columns; c++)
+                if (strcmp(s->column[c], column) == 0)
+                    return s->cell[r][c];
+        }
+    }
+    TEST_FAIL("no %s of %s in %s", column, key, sheet);
+    return "";
+}
+
+/* By hand: 2985 rounds x 10 clients x 2 steps x 0.92 s x 91.61 W, or x 400 W; x 18.6 s. */
+static void headline_compares_a_whole_run_at_measured_watts_and_at_tdp(void)
+{
+    static const char *const key = "LoRA 1 Gbit A100 large";
+    struct paper *p = open_sections(paper_tables(), "headline");
+    if (!p)
+        return;
+    double steps = 2985 * 10 * 2 * 0.92 / 3.6e6, fixed = 2985 * 10 * 18.6 / 3.6e6;
+    CHECK_NEAR(strtod(headline_cell(p, "headline_literal", key, "W x s"), NULL), steps * 91.61,
+               0.001);
+    CHECK_NEAR(strtod(headline_cell(p, "headline_literal", key, "TDP x s"), NULL), steps * 400,
+               0.001);
+    CHECK_NEAR(strtod(headline_cell(p, "headline_literal", key, "comm"), NULL), 0.71, 0.001);
+    CHECK_STR(headline_cell(p, "headline_literal", key, "more"), "no");
+    CHECK_NEAR(strtod(headline_cell(p, "headline_table1", key, "W x s"), NULL), fixed * 91.61, 0.06);
+    CHECK_NEAR(strtod(headline_cell(p, "headline_table1", key, "TDP x s"), NULL), fixed * 400, 0.06);
+    CHECK_NEAR(strtod(headline_cell(p, "headline_table1", key, "comm"), NULL), 22.7, 0.06);
+    CHECK_STR(headline_cell(p, "headline_table1", key, "more"), "W only");
+    CHECK_STR(headline_cell(p, "headline_literal", "LoRA LTE Orin large", "more"), "yes");
+    CHECK_STR(headline_cell(p, "headline_literal", "full 1 Gbit A100 large", "more"), "yes");
+    for (size_t i = 0; i < p->n_sheets; i++) {
+        CHECK_INT(p->sheet[i]->n_rows, 24);
+        CHECK_HAS(p->sheet[i]->title, i == 0 ? "accounting literal" : "accounting paper-table1");
+    }
+    CHECK_HAS(p->sheet[1]->note[1], "Not physical");
+    paper_close(p);
+}
+
+/* Rounds x one simulated round is what a run of all rounds gives. */
+static void headline_is_what_a_run_of_all_rounds_gives(void)
+{
+    program_write("run.json",
+                  "{ \"network\": { \"topology\": \"wired\" }, \"clients\": { \"device\": "
+                  "\"agx-orin-64gb\" }, \"model\": { \"costs_of\": \"flan-t5-small\", \"train\": "
+                  "\"none\" }, \"federation\": { \"rounds\": 845, \"batch\": 1 } }");
+    CHECK_INT(program("run run.json --quiet --set output.dir=whole"), 0);
+    struct csv *c = program_csv("whole/rounds.csv");
+    double comm = 0, comp_s = 0;
+    for (size_t i = 0; c && i < csv_rows(c); i++) {
+        comm += program_cell(c, i, "comm_kwh");
+        comp_s += 10 * program_cell(c, i, "t_comp_s");
+    }
+    CHECK_INT(csv_rows(c), 845);
+    csv_close(c);
+    struct paper *p = open_sections(paper_tables(), "headline");
+    if (!p)
+        return;
+    static const char *const key = "LoRA 1 Gbit Orin small";
+    CHECK_NEAR(strtod(headline_cell(p, "headline_literal", key, "comm"), NULL), comm, 0.0005);
+    CHECK_NEAR(strtod(headline_cell(p, "headline_literal", key, "W x s"), NULL),
+               comp_s * 16.7 / 3.6e6, 0.0005);
+    paper_close(p);
+}
+
+/* --- Table 3 --- */
+
+static double number_in(struct json_doc *doc, const char *key)
+{
+    struct json federation, server;
+    double value = (double)NAN;
+    struct err e = {0};
+    if (json_object(json_root(doc), "federation", &federation, &e) ||
+        json_object(federation, "server", &server, &e) ||
+        json_double(server, key, -1e9, 1e9, NULL, &value, &e))
+        TEST_FAIL("%s", e.text);
+    return value;
+}
+
+/* The scenarios state every legible cell, and the architecture whose costs they charge. */
+static void scenarios_of_the_study_have_the_cells_of_table_3(void)
+{
+    int n_adam = 0;
+    for (int i = 0; i < PAPER_OPTIMIZERS; i++) {
+        const struct paper_optimizer *o = &paper_tables()->optimizer[i];
+        struct json_doc *doc = NULL;
+        struct err e = {0};
+        CHECK_INT(program("check '" TEST_SOURCE "/scenarios/study/%s.json' --resolved "
+                          "--set model.costs_of=%s",
+                          o->scenario, paper_architecture(o->model)),
+                  0);
+        if (json_load(&doc, PROGRAM_DIR "/out.txt", &e)) {
+            TEST_FAIL("%s", e.text);
+            continue;
+        }
+        if (o->lr[0])
+            CHECK_NEAR(number_in(doc, "lr"), strtod(o->lr, NULL), 0);
+        if (o->weight_decay[0])
+            CHECK_NEAR(number_in(doc, "weight_decay"), strtod(o->weight_decay, NULL), 0);
+        if (o->beta2[0])
+            CHECK_NEAR(number_in(doc, "beta2"), strtod(o->beta2, NULL), 0);
+        n_adam += o->beta2[0] != 0;
+        json_close(doc);
+        const char *text = program_text("out.txt");
+        CHECK_HAS(text, "\"rounds\": 3000");
+        CHECK_HAS(text, "\"clients_per_round\": 10");
+        CHECK_HAS(text, "\"local_steps\": 2");
+        CHECK_HAS(text, "\"batch\": 1");
+        CHECK_HAS(text, "\"client_lr\": 1");
+        CHECK_HAS(text, "\"kind\": \"dirichlet-sizes\"");
+        CHECK_HAS(text, "\"about\": \"Table 3");
+    }
+    CHECK_INT(n_adam, 6);
+}
+
 /* --- the data --- */
 
 static void device_profiles_are_the_rows_of_tables_2_and_4(void)
@@ -331,6 +455,28 @@ static void cells_of_table_1_are_those_that_were_read_from_the_paper(void)
     csv_close(t1);
 }
 
+/* The file names models and optimizers in the table's order. */
+static void cells_of_table_3_are_those_that_were_read_from_the_paper(void)
+{
+    SKIP_CASE_UNLESS(CSV_DIR);
+    struct csv *t3 = table("table3");
+    CHECK_INT(t3 ? csv_rows(t3) : 0, PAPER_OPTIMIZERS);
+    for (size_t i = 0; t3 && i < csv_rows(t3); i++) {
+        const struct paper_optimizer *o = &paper_tables()->optimizer[i];
+        CHECK_STR(paper_model_name(o->model), program_word(t3, i, "model"));
+        CHECK_STR(o->optimizer, program_word(t3, i, "server_optimizer"));
+        CHECK_STR(o->beta2, program_word(t3, i, "beta2"));
+        if (o->lr[0]) {
+            CHECK_STR(o->lr, program_word(t3, i, "server_lr"));
+            CHECK_STR(o->weight_decay, program_word(t3, i, "weight_decay"));
+        } else {
+            CHECK_HAS(program_word(t3, i, "server_lr"), "lost");
+            CHECK_HAS(program_word(t3, i, "weight_decay"), "lost");
+        }
+    }
+    csv_close(t3);
+}
+
 static void figure_1_has_every_device_with_its_source(void)
 {
     struct paper *p = open_sections(paper_tables(), "figure1");
@@ -387,7 +533,7 @@ static void paper_prints_csv_and_json_that_read_back(void)
     struct json_doc *doc = NULL;
     struct err e = {0};
     CHECK_INT(json_load(&doc, PROGRAM_DIR "/out.txt", &e), OK);
-    CHECK_INT(json_count(json_root(doc)), 10);
+    CHECK_INT(json_count(json_root(doc)), 13);
     json_close(doc);
     CHECK_INT(program("paper table1 --format md"), 0);
     CHECK_HAS(program_text("out.txt"), "| full | LTE | large | 3151.475 | 8.22 | 8.21793 | same |");
@@ -417,16 +563,20 @@ int main(void)
     CASE(utilisation_is_six_n_and_attention_over_a_named_peak);
     CASE(simulated_rounds_agree_with_formula_and_closed_form_to_1_percent);
     CASE(simulated_literal_kwh_are_those_of_the_formula_by_its_words);
+    CASE(headline_compares_a_whole_run_at_measured_watts_and_at_tdp);
     CASE(device_profiles_are_the_rows_of_tables_2_and_4);
     CASE(figure_1_has_every_device_with_its_source);
     program_begin();
     CASE(reading_without_double_count_takes_optimizer_and_load_alone);
+    CASE(headline_is_what_a_run_of_all_rounds_gives);
+    CASE(scenarios_of_the_study_have_the_cells_of_table_3);
     CASE(paper_check_prints_a_line_per_table_and_exits_0);
     CASE(paper_fits_100_columns_and_labels_the_accounting);
     CASE(paper_prints_csv_and_json_that_read_back);
     CASE(paper_refuses_what_it_has_not_got);
     program_end();
     CASE(cells_are_those_that_were_read_from_the_paper);
+    CASE(cells_of_table_3_are_those_that_were_read_from_the_paper);
     CASE(cells_of_table_1_are_those_that_were_read_from_the_paper);
     return test_end();
 }

@@ -80,6 +80,86 @@ static void a_failed_point_is_a_row_with_its_message(void)
     CHECK_HAS(program_text("out.txt"), "clients_per_round=21 failed: ");
 }
 
+/* The scenario without training whose joules can be had by hand, of LoRA's payload. */
+static void write_sensitivity(void)
+{
+    program_write("s.json", "{ \"clients\": { \"count\": 20, \"device\": \"a100-80gb\" }, \"model\": { "
+                            "\"costs_of\": \"flan-t5-small\", \"train\": \"none\" }, "
+                            "\"federation\": { \"rounds\": 2, \"clients_per_round\": 4, \"batch\": 1 } }");
+}
+
+static double ratio(const struct csv *c, const char *figure)
+{
+    return program_cell(c, 1, figure) / program_cell(c, 0, figure);
+}
+
+/* Each parameter of the study's sensitivity moves G and kWh by what the formula says. */
+static void every_parameter_moves_g_and_kwh_as_the_formula_says(void)
+{
+    static const struct {
+        const char *vary;
+        double kwh, t_comp, comm_lo, comm_hi; /* ratios of the second to the first point */
+    } rows[] = {
+        {"network.up=5Mbps,10Mbps", 1, 1, 0.5, 0.65},
+        {"network.down=20Mbps,40Mbps", 1, 1, 0.7, 0.9},
+        {"model.lora.rank=4,8", 2, 1, 1.6, 2},
+        {"federation.clients_per_round=4,8", 2, 1, 1, 1},
+        {"federation.local_steps=2,6", 1, 3, 1, 1},
+        {"model.costs_of=flan-t5-small,flan-t5-large", 4718592.0 / 688128, 1.84 / 0.64, 5, 7},
+        {"energy.per_bit=j16,v15", (2 * 188.5 + 490.37 + 76200 + 19000) / (2 * 283.5 + 490.37 + 82820 + 12400),
+         1, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        write_sensitivity();
+        CHECK_INT(program("sweep s.json --vary %s --out sensitive%zu", rows[i].vary, i), 0);
+        CHECK_HAS(program_text("out.txt"), "mean_granularity");
+        CHECK_HAS(program_text("out.txt"), "comm_kwh (kWh)");
+        char name[64];
+        snprintf(name, sizeof(name), "sensitive%zu/sweep.csv", i);
+        struct csv *c = program_csv(name);
+        CHECK_REL(ratio(c, "comm_kwh"), rows[i].kwh, 1e-3);
+        CHECK_REL(ratio(c, "mean_t_comp_s"), rows[i].t_comp, 1e-9);
+        double comm = ratio(c, "mean_t_comm_s");
+        CHECK_TRUE(comm >= rows[i].comm_lo - 1e-9 && comm <= rows[i].comm_hi + 1e-9);
+        CHECK_REL(ratio(c, "mean_granularity"), rows[i].t_comp / comm, 1e-9);
+        csv_close(c);
+    }
+}
+
+static void figures_are_drawn_in_letters_and_as_svg(void)
+{
+    write_sensitivity();
+    CHECK_INT(program("sweep s.json --vary federation.payload=lora,full --vary network.up=5Mbps,10Mbps "
+                      "--figure total_kwh --figure mean_t_comm_s --out drawn"),
+              0);
+    CHECK_HAS(program_text("out.txt"), "total_kwh (kWh): federation.payload down, network.up across");
+    CHECK_HAS(program_text("out.txt"), "mean_t_comm_s (s): federation.payload down");
+    CHECK_HAS(program_text("out.txt"), "the figures as curves: drawn/sweep.svg\n");
+    const char *svg = program_text("drawn/sweep.svg");
+    CHECK_HAS(svg, "<svg xmlns=\"http://www.w3.org/2000/svg\"");
+    CHECK_HAS(svg, "s; a line for each federation.payload</text>");
+    CHECK_HAS(svg, ">mean_t_comm_s (s), logarithmic</text>");
+    CHECK_HAS(svg, "<title>full, 10Mbps: ");
+    CHECK_TRUE(!strstr(svg, "nan") && !strstr(svg, "inf"));
+    /* Over three axes there is nothing to draw, and what a former sweep drew is gone. */
+    CHECK_INT(program("sweep s.json --vary federation.payload=lora,full --vary network.up=5Mbps,10Mbps "
+                      "--vary network.down=20Mbps,40Mbps --out drawn"),
+              0);
+    CHECK_TRUE(!strstr(program_text("out.txt"), "sweep.svg"));
+    CHECK_TRUE(!file_exists(PROGRAM_DIR "/drawn/sweep.svg"));
+}
+
+static void an_accounting_that_is_not_physical_is_named(void)
+{
+    write_sensitivity();
+    CHECK_INT(program("sweep s.json --vary energy.accounting=literal,paper-table1 --out named"), 0);
+    CHECK_HAS(program_text("out.txt"), "not physical");
+    CHECK_HAS(program_text("named/sweep.svg"), "not physical");
+    CHECK_INT(program("sweep s.json --vary network.up=5Mbps,10Mbps --out named"), 0);
+    CHECK_TRUE(!strstr(program_text("out.txt"), "not physical"));
+    CHECK_TRUE(!strstr(program_text("named/sweep.svg"), "not physical"));
+}
+
 static time_t changed(const char *name, long *ns)
 {
     struct stat st = {0};
@@ -207,6 +287,10 @@ static void mistakes_are_named(void)
               "expected \"sweep\": {KEY: [VALUE, ...]} in it, or --vary KEY=VALUE,...");
     CHECK_INT(program("sweep s.json --vary network.up=1Mbps,2Mbps --figure comm_kw --out o"), 2);
     CHECK_HAS(program_text("err.txt"), "did you mean \"comm_kwh\"?");
+    CHECK_INT(program("sweep s.json --vary network.up=1Mbps,2Mbps --figure comm_kwh --figure comm_kwh "
+                      "--out o"),
+              2);
+    CHECK_HAS(program_text("err.txt"), "--figure: expected \"comm_kwh\" once");
     CHECK_INT(program("sweep s.json --vary network.up=1Mbps,2Mbps,1Mbps --out o"), 2);
     CHECK_HAS(program_text("err.txt"),
               "--vary network.up: expected every value once, got \"1Mbps\" again");
@@ -235,6 +319,9 @@ int main(void)
     CASE(every_combination_is_a_row_in_order);
     CASE(one_job_and_two_give_the_same_bytes);
     CASE(a_failed_point_is_a_row_with_its_message);
+    CASE(every_parameter_moves_g_and_kwh_as_the_formula_says);
+    CASE(figures_are_drawn_in_letters_and_as_svg);
+    CASE(an_accounting_that_is_not_physical_is_named);
     CASE(finished_points_are_kept_until_their_scenario_changes);
     CASE(killed_ten_times_and_resumed_gives_the_same_bytes);
     CASE(children_of_a_killed_sweep_end_with_it);

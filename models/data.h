@@ -40,12 +40,14 @@ struct data_spec {
     const char *source; /* "builtin:dialogues" or a JSON / JSONL path, resolved */
     const char
         *validation; /* another file for evaluation, or NULL: the last part of source is held out */
+    const char *test;          /* a third file, for data_open_test; NULL with builtin */
     const char *prefix;        /* put before each dialogue, "summarize: " */
     int max_input, max_target; /* tokens with </s>, >= 2 */
     uint64_t seed;
     size_t n_train;   /* builtin: how many to generate; files: the first n_train, 0 = all */
     size_t n_heldout; /* builtin: how many to generate; files without validation: how many to hold
                          out */
+    size_t n_test;    /* builtin: how many to generate; a file: the first n_test */
 };
 
 enum {
@@ -63,6 +65,9 @@ enum {
  * written. */
 enum err_code data_open(struct dataset **train, struct dataset **heldout,
                         const struct data_spec *spec, struct err *e);
+/* Opens the part that is neither trained on nor looked at on the way, n_test samples or what its
+ * file has, without labels where that is a file. builtin: owner 2. n_test >= 1. */
+enum err_code data_open_test(struct dataset **test, const struct data_spec *spec, struct err *e);
 /* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with
  * </s> last. A text of which nothing is left (zero-width characters) becomes </s> alone. */
 enum err_code data_tokenise(struct dataset *d, const struct tokens *t, const struct data_spec *spec,

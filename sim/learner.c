@@ -27,7 +27,7 @@ struct chunk {
 struct evaluation {
     struct learner *learner;
     struct pool_job job;
-    bool is_taken;
+    bool is_taken, is_test;
     float *adapter;
     struct eval_result result;
     struct arena arena;
@@ -44,7 +44,7 @@ struct learner {
     struct lora_layout layout;
     size_t size; /* values of an adapter; is_full: of all weights */
     struct tokens *tokens;
-    struct dataset *train, *heldout;
+    struct dataset *train, *heldout, *test; /* test: NULL without */
     struct split split;
     size_t most_steps; /* of a client in a round */
     struct trainer *trainer;
@@ -80,6 +80,10 @@ static enum err_code open_data(struct learner *l, struct err *e)
         code = data_tokenise(l->train, l->tokens, &s->data, e);
     if (!code)
         code = data_tokenise(l->heldout, l->tokens, &s->data, e);
+    if (!code && s->data.n_test)
+        code = data_open_test(&l->test, &s->data, e);
+    if (!code && l->test)
+        code = data_tokenise(l->test, l->tokens, &s->data, e);
     if (code)
         return code;
     int *label = ARENA_NEW(&l->arena, int, l->train->n);
@@ -147,7 +151,7 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     l->client = ARENA_NEW(&l->arena, uint32_t, k);
     l->max_chunks = (k + learner_chunk(s) - 1) / learner_chunk(s);
     l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
-    for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && s->eval_samples; i++) {
+    for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && learner_evaluates(s); i++) {
         code = mem_big(&p, size * sizeof(float), "an adapter to be evaluated", e);
         l->evaluation[i].adapter = code ? NULL : p;
     }
@@ -160,9 +164,10 @@ static enum err_code open_engines(struct learner *l, struct err *e)
     struct train_limits limits = learner_limits(s, l->train, &l->split, l->most_steps);
     enum err_code code = trainer_open(&l->trainer, l->model, s->is_full ? NULL : &s->lora, &limits,
                                       s->n_workers, e);
-    if (code || !s->eval_samples)
+    if (code || !learner_evaluates(s))
         return code;
     struct eval_spec eval = {.n_samples = s->eval_samples,
+                             .test = l->test,
                              .wants_rouge = s->wants_rouge,
                              .max_new_tokens = s->max_new_tokens,
                              .beams = s->beams,
@@ -234,6 +239,7 @@ void learner_close(struct learner *l)
     evaluator_close(l->evaluator);
     trainer_close(l->trainer);
     split_fini(&l->split);
+    data_close(l->test);
     data_close(l->heldout);
     data_close(l->train);
     tokens_close(l->tokens);
@@ -253,10 +259,13 @@ void learner_close(struct learner *l)
 void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
+    char test[64] = "";
+    if (l->test)
+        snprintf(test, sizeof(test), ", %zu to test on", l->test->n);
     snprintf(out, n,
-             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out; %.0f MiB per pass",
+             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s; %.0f MiB per pass",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, (double)trainer_bytes(l->trainer) / 1048576.0);
+             l->train->n, l->heldout->n, test, (double)trainer_bytes(l->trainer) / 1048576.0);
 }
 
 size_t learner_adapter_size(const struct learner *l)
@@ -417,21 +426,23 @@ static void evaluate(void *arg)
     struct evaluation *v = arg;
     double begun_s = wall_s();
     struct evaluator *evaluator = v->learner->evaluator;
-    v->code = evaluator_run(evaluator, v->adapter, &v->result, &v->err);
+    v->code = v->is_test ? evaluator_test(evaluator, v->adapter, &v->result, &v->err)
+                         : evaluator_run(evaluator, v->adapter, &v->result, &v->err);
     for (size_t i = 0; i < LEARNER_TEXTS; i++) {
-        bool is_there = !v->code && v->result.has_rouge && i < v->learner->spec.eval_samples;
-        v->text[i] = is_there ? arena_strdup(&v->arena, evaluator_text(evaluator, i)) : NULL;
+        const char *text = v->code ? NULL : evaluator_text(evaluator, i);
+        v->text[i] = text ? arena_strdup(&v->arena, text) : NULL;
     }
     v->wall_s = wall_s() - begun_s;
 }
 
-enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
+static enum err_code begin_evaluation(struct learner *l, bool is_test, int *ticket, struct err *e)
 {
     for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++) {
         struct evaluation *v = &l->evaluation[i];
         if (v->is_taken)
             continue;
         v->is_taken = true;
+        v->is_test = is_test;
         v->learner = l;
         arena_free(&v->arena);
         server_state_get_f32(&l->server, v->adapter);
@@ -441,6 +452,11 @@ enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
         return OK;
     }
     return err_set(e, ERR_INTERNAL, "more than %d evaluations under way", LEARNER_MAX_EVALUATIONS);
+}
+
+enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
+{
+    return begin_evaluation(l, false, ticket, e);
 }
 
 bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,
@@ -460,6 +476,16 @@ bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_res
     if (v->code && e)
         *e = v->err;
     return true;
+}
+
+enum err_code learner_test(struct learner *l, struct eval_result *out, struct err *e)
+{
+    CHECK(l->test);
+    int ticket = 0;
+    enum err_code code = begin_evaluation(l, true, &ticket, e);
+    if (!code)
+        learner_evaluated(l, ticket, true, out, &code, e);
+    return code;
 }
 
 const char *learner_text(const struct learner *l, int ticket, size_t i)

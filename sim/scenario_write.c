@@ -92,6 +92,8 @@ static void write_data(const struct scenario *s, struct json_out *o)
     write_path(o, "source", d->source);
     if (d->validation)
         write_path(o, "validation", d->validation);
+    if (d->test)
+        write_path(o, "test", d->test);
     json_out_string(o, "prefix", d->prefix);
     json_out_int(o, "max_input", d->max_input);
     json_out_int(o, "max_target", d->max_target);
@@ -165,6 +167,7 @@ static void write_rest(const struct scenario *s, struct json_out *o)
     json_out_begin(o, "evaluate", '{');
     json_out_int(o, "every", v->every);
     json_out_int(o, "samples", (int64_t)v->samples);
+    json_out_int(o, "test", (int64_t)s->data.n_test);
     json_out_bool(o, "rouge", v->has_rouge);
     json_out_int(o, "max_new_tokens", v->max_new_tokens);
     json_out_int(o, "batch", v->batch);

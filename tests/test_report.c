@@ -153,7 +153,8 @@ static void runs_become_pages(void)
 {
     CHECK_INT(program("run '" TEST_SOURCE
                       "/scenarios/quickstart.json' --quiet --set output.dir=a --set "
-                      "federation.rounds=4 --set evaluate.every=2 --set evaluate.samples=12"),
+                      "federation.rounds=4 --set evaluate.every=2 --set evaluate.samples=12 --set "
+                      "evaluate.test=6"),
               0);
     program_write("b.json",
                   "{\"name\": \"b\", \"about\": \"</p></script>" HOSTILE
@@ -249,7 +250,8 @@ static void the_numbers_of_the_cards_are_those_of_the_summary(void)
                  {"Results", {"arrived", "selected"}},
                  {"Held-out loss", {"first_eval_loss", "last_eval_loss"}},
                  {"ROUGE-1", {"first_rouge1", "last_rouge1"}},
-                 {"ROUGE-L", {"first_rougeL", "last_rougeL"}}};
+                 {"ROUGE-L", {"first_rougeL", "last_rougeL"}},
+                 {"Test set", {"test_loss", "test_rouge1"}}};
     enum { N = sizeof(CARDS) / sizeof(CARDS[0]) };
     char *page = whole("a/report.html");
     struct json_doc *summary = load_json("a/summary.json");

@@ -94,6 +94,11 @@ static enum err_code cut(const struct data_spec *spec, size_t n_source, size_t n
     return OK;
 }
 
+static bool is_builtin(const struct data_spec *spec)
+{
+    return strcmp(spec->source, BUILTIN) == 0;
+}
+
 static enum err_code open_files(struct dataset **train, struct dataset **heldout,
                                 const struct data_spec *spec, struct err *e)
 {
@@ -131,7 +136,7 @@ done:
 enum err_code data_open(struct dataset **train, struct dataset **heldout,
                         const struct data_spec *spec, struct err *e)
 {
-    if (strcmp(spec->source, BUILTIN) != 0) {
+    if (!is_builtin(spec)) {
         if (strncmp(spec->source, "builtin:", 8) == 0)
             return err_set(e, ERR_INPUT, "expected %s or a file, got \"%s\"", BUILTIN,
                            spec->source);
@@ -147,6 +152,25 @@ enum err_code data_open(struct dataset **train, struct dataset **heldout,
     *train = data_builtin_open(spec->seed, 0, spec->n_train);
     *heldout = data_builtin_open(spec->seed, 1, spec->n_heldout);
     return OK;
+}
+
+enum err_code data_open_test(struct dataset **test, const struct data_spec *spec, struct err *e)
+{
+    CHECK(spec->n_test >= 1 && is_builtin(spec) == !spec->test);
+    if (!spec->test) {
+        *test = data_builtin_open(spec->seed, 2, spec->n_test);
+        return OK;
+    }
+    struct raw_samples raw = {0};
+    struct arena strings = {0};
+    enum err_code code = data_json_read(&raw, spec->test, &strings, e);
+    if (!code) {
+        *test = dataset_new();
+        dataset_fill(*test, &raw, 0, spec->n_test < raw.n ? spec->n_test : raw.n, NULL, NULL, 0);
+    }
+    arena_free(&strings);
+    raw_samples_fini(&raw);
+    return code;
 }
 
 /* Ids cut to limit - 1, then </s>. */

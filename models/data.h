@@ -42,6 +42,7 @@ struct data_spec {
     const char *source; /* "builtin:dialogues" or a JSON / JSONL path, resolved */
     const char
         *validation; /* another file for evaluation, or NULL: the last part of source is held out */
+    const char *test;          /* a third file, for data_open_test; NULL with builtin */
     const char *prefix;        /* put before each dialogue, "summarize: " */
     int max_input, max_target; /* tokens with </s>, >= 2 */
     uint64_t seed;
@@ -49,6 +50,7 @@ struct data_spec {
     bool skips_empty; /* files: samples with an empty (or null) text are left out, not refused */
     size_t n_heldout; /* builtin: how many to generate; files without validation: how many to hold
                          out */
+    size_t n_test;    /* builtin: how many to generate; a file: the first n_test */
 };
 
 enum {
@@ -67,6 +69,9 @@ enum {
  * sample without a dialogue; samples that are left out are in no count but n_empty. */
 enum err_code data_open(struct dataset **train, struct dataset **heldout,
                         const struct data_spec *spec, struct err *e);
+/* Opens the part that is neither trained on nor looked at on the way, n_test samples or what its
+ * file has, without labels where that is a file. builtin: owner 2. n_test >= 1. */
+enum err_code data_open_test(struct dataset **test, const struct data_spec *spec, struct err *e);
 /* Encodes all samples: prefix + dialogue -> input, summary -> target; both cut to the limit with
  * </s> last. A text of which nothing is left (zero-width characters) becomes </s> alone. */
 enum err_code data_tokenise(struct dataset *d, const struct tokens *t, const struct data_spec *spec,

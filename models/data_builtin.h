@@ -4,7 +4,7 @@
 
 #include "models/data.h"
 
-/* n dialogues of owner part (0 train, 1 held out); sample i depends on (seed, part, i) alone. */
+/* n dialogues of owner part (0 train, 1 held out, 2 test); sample i depends on (seed, part, i) alone. */
 struct dataset *data_builtin_open(uint64_t seed, uint32_t part, size_t n);
 
 #endif

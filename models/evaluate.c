@@ -10,23 +10,31 @@
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
 
+/* The first n samples of a dataset. */
+struct slice {
+    const struct sample *sample;
+    size_t n;
+};
+
+enum { HELDOUT, TEST, N_SLICES };
+
 struct evaluator {
     const struct t5 *model;
     const struct tokens *tokens;
-    const struct dataset *data;
-    struct eval_spec spec; /* n_samples cut to what there is */
+    struct slice slice[N_SLICES];
+    struct eval_spec spec;
     struct lora_layout lora;
     bool has_lora;
     struct t5 *own; /* is_full: the copy that takes the weights to be judged */
     struct t5_work *work;
     struct pack *pack;
     void *adapter;      /* backend, lora.size values */
-    double *nll;        /* [n_samples] */
+    double *nll;        /* [n] of the larger slice */
     int32_t *id;        /* [batch * max_new_tokens] of one pass */
     int *n_id;          /* [batch] */
-    const char **text;  /* [n_samples] */
-    struct arena texts; /* of the last run */
-    bool has_texts;
+    const char **text;  /* as nll */
+    size_t n_texts;     /* of the last run */
+    struct arena texts;
     struct arena arena; /* owns the arrays and the evaluator itself */
 };
 
@@ -35,14 +43,17 @@ static void largest_pass(const struct evaluator *v, size_t *max_in, size_t *max_
 {
     size_t batch = (size_t)v->spec.batch;
     *max_in = *max_out = 1;
-    for (size_t i = 0; i < v->spec.n_samples; i += batch) {
-        size_t in = 0, out = 0;
-        for (size_t k = i; k < i + batch && k < v->spec.n_samples; k++) {
-            in += (size_t)v->data->sample[k].n_input;
-            out += (size_t)v->data->sample[k].n_target;
+    for (int which = 0; which < N_SLICES; which++) {
+        const struct slice *s = &v->slice[which];
+        for (size_t i = 0; i < s->n; i += batch) {
+            size_t in = 0, out = 0;
+            for (size_t k = i; k < i + batch && k < s->n; k++) {
+                in += (size_t)s->sample[k].n_input;
+                out += (size_t)s->sample[k].n_target;
+            }
+            *max_in = in > *max_in ? in : *max_in;
+            *max_out = out > *max_out ? out : *max_out;
         }
-        *max_in = in > *max_in ? in : *max_in;
-        *max_out = out > *max_out ? out : *max_out;
     }
 }
 
@@ -76,22 +87,26 @@ enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
 {
     CHECK(!lora || !spec->is_full);
     CHECK(spec->batch >= 1 && (!spec->wants_rouge || spec->max_new_tokens >= 1));
-    if (heldout->n == 0 || spec->n_samples == 0)
+    size_t n_heldout = spec->n_samples < heldout->n ? spec->n_samples : heldout->n;
+    size_t n_test = spec->test ? spec->test->n : 0, n_most = n_heldout;
+    if (n_heldout == 0 && n_test == 0)
         return err_set(e, ERR_INPUT, "no held-out samples to evaluate on");
+    if (n_test > n_most)
+        n_most = n_test;
     struct arena arena = {0};
     struct evaluator *v = ARENA_NEW(&arena, struct evaluator, 1);
-    *v = (struct evaluator){.model = model, .tokens = tokens, .data = heldout, .spec = *spec};
+    *v = (struct evaluator){.model = model, .tokens = tokens, .spec = *spec};
+    v->slice[HELDOUT] = (struct slice){heldout->sample, n_heldout};
+    v->slice[TEST] = (struct slice){n_test ? spec->test->sample : NULL, n_test};
     if (v->spec.beams.n_beams < 1)
         v->spec.beams.n_beams = 1;
-    if (v->spec.n_samples > heldout->n)
-        v->spec.n_samples = heldout->n;
     if (lora) {
         lora_layout_init(&v->lora, t5_config_of(model), lora);
         v->has_lora = true;
     }
     size_t batch = (size_t)spec->batch;
-    v->nll = ARENA_NEW(&arena, double, v->spec.n_samples);
-    v->text = ARENA_NEW(&arena, const char *, v->spec.n_samples);
+    v->nll = ARENA_NEW(&arena, double, n_most);
+    v->text = ARENA_NEW(&arena, const char *, n_most);
     v->n_id = ARENA_NEW(&arena, int, batch);
     if (spec->wants_rouge)
         v->id = ARENA_NEW(&arena, int32_t, batch * (size_t)spec->max_new_tokens);
@@ -137,13 +152,14 @@ static enum err_code load_adapter(struct evaluator *v, const float *adapter, str
     return b->ops->sync(b, e);
 }
 
-static enum err_code run_pass(struct evaluator *v, const struct t5_pass *pass, size_t first,
-                              size_t n, struct err *e)
+/* Samples first .. first + n - 1 of a slice. */
+static enum err_code run_pass(struct evaluator *v, const struct t5_pass *pass,
+                              const struct sample *sample, size_t first, size_t n, struct err *e)
 {
     pack_clear(v->pack, t5_config_of(v->model)->start_id);
     pack_member(v->pack, 0);
     for (size_t i = first; i < first + n; i++) {
-        const struct sample *s = &v->data->sample[i];
+        const struct sample *s = &sample[i];
         CHECK(s->input && pack_add(v->pack, s->input, s->n_input, s->target, s->n_target));
     }
     pack_finish(v->pack);
@@ -172,13 +188,14 @@ static bool has_fact(const char *text, const char *fact)
     return false;
 }
 
-static void score_texts(const struct evaluator *v, struct eval_result *out)
+static void score_texts(const struct evaluator *v, const struct slice *slice,
+                        struct eval_result *out)
 {
-    double n = (double)v->spec.n_samples;
+    double n = (double)slice->n;
     out->has_rouge = true;
     out->has_facts = true;
-    for (size_t i = 0; i < v->spec.n_samples; i++) {
-        const struct sample *s = &v->data->sample[i];
+    for (size_t i = 0; i < slice->n; i++) {
+        const struct sample *s = &slice->sample[i];
         struct rouge_scores scores;
         rouge_score(s->summary, v->text[i], true, &scores);
         out->rouge1 += scores.rouge1.f;
@@ -198,34 +215,47 @@ static void score_texts(const struct evaluator *v, struct eval_result *out)
     out->fact_recall /= n;
 }
 
-enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
-                            struct err *e)
+static enum err_code judge(struct evaluator *v, const struct slice *slice, const float *adapter,
+                           struct eval_result *out, struct err *e)
 {
     struct eval_result r = {0};
     struct t5_pass pass = {.pack = v->pack, .adapters = adapter && !v->own ? v->adapter : NULL};
+    CHECK(slice->n > 0);
     arena_free(&v->texts);
-    v->has_texts = false;
+    v->n_texts = 0;
     enum err_code code = load_adapter(v, adapter, e);
-    size_t batch = (size_t)v->spec.batch, n = v->spec.n_samples;
+    size_t batch = (size_t)v->spec.batch, n = slice->n;
     for (size_t i = 0; i < n && !code; i += batch)
-        code = run_pass(v, &pass, i, n - i < batch ? n - i : batch, e);
+        code = run_pass(v, &pass, slice->sample, i, n - i < batch ? n - i : batch, e);
     if (code)
         return err_in(e, code, "evaluation");
     double sum = 0.0;
     for (size_t i = 0; i < n; i++) {
         sum += v->nll[i];
-        r.n_tokens += (size_t)v->data->sample[i].n_target;
+        r.n_tokens += (size_t)slice->sample[i].n_target;
     }
     r.loss = sum / (double)r.n_tokens;
     if (v->spec.wants_rouge) {
-        v->has_texts = true;
-        score_texts(v, &r);
+        v->n_texts = n;
+        score_texts(v, slice, &r);
     }
     *out = r;
     return OK;
 }
 
+enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
+                            struct err *e)
+{
+    return judge(v, &v->slice[HELDOUT], adapter, out, e);
+}
+
+enum err_code evaluator_test(struct evaluator *v, const float *adapter, struct eval_result *out,
+                             struct err *e)
+{
+    return judge(v, &v->slice[TEST], adapter, out, e);
+}
+
 const char *evaluator_text(const struct evaluator *v, size_t i)
 {
-    return v->has_texts && i < v->spec.n_samples ? v->text[i] : NULL;
+    return i < v->n_texts ? v->text[i] : NULL;
 }

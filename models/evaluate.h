@@ -1,5 +1,5 @@
-/* models/evaluate.h: loss, summaries and ROUGE of one adapter over a fixed held-out slice.
- */
+/* models/evaluate.h: loss, summaries and ROUGE of one adapter over a fixed held-out slice, and over a
+ * test slice that nothing else looks at. */
 #ifndef MODELS_EVALUATE_H
 #define MODELS_EVALUATE_H
 
@@ -23,7 +23,8 @@ struct eval_result {
 };
 
 struct eval_spec {
-    size_t n_samples; /* the first n of the held-out set */
+    size_t n_samples; /* the first n of the held-out set; 0: evaluator_test alone is asked */
+    const struct dataset *test; /* all of it is judged by evaluator_test; NULL: there is none */
     bool wants_rouge;
     int max_new_tokens;    /* of a summary */
     struct t5_beams beams; /* how summaries are searched for; n_beams 0 or 1: greedy */
@@ -44,8 +45,11 @@ void evaluator_close(struct evaluator *v);
  * is_full [t5_n_flat], host; NULL: none, the model as it was opened (not with is_full). */
 enum err_code evaluator_run(struct evaluator *v, const float *adapter, struct eval_result *out,
                             struct err *e);
+/* The same over spec.test. */
+enum err_code evaluator_test(struct evaluator *v, const float *adapter, struct eval_result *out,
+                             struct err *e);
 
-/* Texts of the last run with ROUGE, sample i; NULL without. */
+/* Texts of the last call with ROUGE, sample i of its slice; NULL without, and past its end. */
 const char *evaluator_text(const struct evaluator *v, size_t i);
 
 #endif

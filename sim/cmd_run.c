@@ -93,6 +93,12 @@ static void print_closing(const struct scenario *s, const struct summary_record 
         printf(", ROUGE-1 %.1f -> %.1f", r->first_rouge1, r->last_rouge1);
     if (!isnan(r->first_eval_loss))
         putchar('\n');
+    if (!isnan(r->test_loss))
+        printf("test set: loss %.3f", r->test_loss);
+    if (!isnan(r->test_rouge1))
+        printf(", ROUGE-1 %.1f", r->test_rouge1);
+    if (!isnan(r->test_loss))
+        putchar('\n');
     printf("results in %s\na page about them: veryedge report %s\n", s->output.dir, s->output.dir);
 }
 

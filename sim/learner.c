@@ -33,7 +33,7 @@ struct chunk {
 struct evaluation {
     struct learner *learner;
     struct pool_job job;
-    bool is_taken;
+    bool is_taken, is_test;
     float *adapter;
     struct eval_result result;
     struct arena arena;
@@ -51,7 +51,7 @@ struct learner {
     struct lora_layout layout;
     size_t size; /* values of an adapter; is_full: of all weights */
     struct tokens *tokens;
-    struct dataset *train, *heldout;
+    struct dataset *train, *heldout, *test; /* test: NULL without */
     struct split split;
     size_t most_steps; /* of a client in a round */
     struct trainer *trainer;
@@ -92,6 +92,10 @@ static enum err_code open_data(struct learner *l, struct err *e)
         code = data_tokenise(l->train, l->tokens, &s->data, e);
     if (!code)
         code = data_tokenise(l->heldout, l->tokens, &s->data, e);
+    if (!code && s->data.n_test)
+        code = data_open_test(&l->test, &s->data, e);
+    if (!code && l->test)
+        code = data_tokenise(l->test, l->tokens, &s->data, e);
     if (code)
         return code;
     int *label = ARENA_NEW(&l->arena, int, l->train->n);
@@ -166,7 +170,7 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     l->n_tokens = ARENA_NEW(&l->arena, double, k);
     l->max_chunks = (k + learner_chunk(s) - 1) / learner_chunk(s);
     l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
-    for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && s->eval_samples; i++) {
+    for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && learner_evaluates(s); i++) {
         code = mem_big(&p, size * sizeof(float), "an adapter to be evaluated", e);
         l->evaluation[i].adapter = code ? NULL : p;
     }
@@ -179,9 +183,10 @@ static enum err_code open_engines(struct learner *l, struct err *e)
     struct train_limits limits = learner_limits(s, l->train, &l->split, l->most_steps);
     enum err_code code = trainer_open(&l->trainer, l->model, s->is_full ? NULL : &s->lora, &limits,
                                       s->n_workers, e);
-    if (code || !s->eval_samples)
+    if (code || !learner_evaluates(s))
         return code;
     l->eval = (struct eval_spec){.n_samples = s->eval_samples,
+                                 .test = l->test,
                                  .wants_rouge = s->wants_rouge,
                                  .max_new_tokens = s->max_new_tokens,
                                  .beams = s->beams,
@@ -272,6 +277,7 @@ void learner_close(struct learner *l)
     evaluator_close(l->evaluator);
     trainer_close(l->trainer);
     split_fini(&l->split);
+    data_close(l->test);
     data_close(l->heldout);
     data_close(l->train);
     tokens_close(l->tokens);
@@ -293,13 +299,15 @@ void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
     size_t n_empty = l->train->n_empty + l->heldout->n_empty;
-    char empty[64] = "";
+    char empty[64] = "", test[64] = "";
     if (n_empty)
         snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);
+    if (l->test)
+        snprintf(test, sizeof(test), ", %zu to test on", l->test->n);
     snprintf(out, n,
-             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s; %.0f MiB per pass",
+             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; %.0f MiB per pass",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, empty, (double)trainer_bytes(l->trainer) / 1048576.0);
+             l->train->n, l->heldout->n, empty, test, (double)trainer_bytes(l->trainer) / 1048576.0);
 }
 
 size_t learner_adapter_size(const struct learner *l)
@@ -472,18 +480,26 @@ static void evaluate(void *arg)
     struct evaluation *v = arg;
     double begun_s = wall_s();
     struct learner *l = v->learner;
-    v->code = memo_evaluate(l->memo, l->evaluator, v->adapter, &v->result, v->text, &v->arena, &v->is_known,
-                            &v->err);
+    if (v->is_test) /* once a run, so not remembered */
+        v->code = evaluator_test(l->evaluator, v->adapter, &v->result, &v->err);
+    else
+        v->code = memo_evaluate(l->memo, l->evaluator, v->adapter, &v->result, v->text, &v->arena,
+                                &v->is_known, &v->err);
+    for (size_t i = 0; v->is_test && i < LEARNER_TEXTS; i++) {
+        const char *text = v->code ? NULL : evaluator_text(l->evaluator, i);
+        v->text[i] = text ? arena_strdup(&v->arena, text) : NULL;
+    }
     v->wall_s = wall_s() - begun_s;
 }
 
-enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
+static enum err_code begin_evaluation(struct learner *l, bool is_test, int *ticket, struct err *e)
 {
     for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++) {
         struct evaluation *v = &l->evaluation[i];
         if (v->is_taken)
             continue;
         v->is_taken = true;
+        v->is_test = is_test;
         v->learner = l;
         arena_free(&v->arena);
         server_state_get_f32(&l->server, v->adapter);
@@ -493,6 +509,11 @@ enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
         return OK;
     }
     return err_set(e, ERR_INTERNAL, "more than %d evaluations under way", LEARNER_MAX_EVALUATIONS);
+}
+
+enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e)
+{
+    return begin_evaluation(l, false, ticket, e);
 }
 
 bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,
@@ -514,6 +535,16 @@ bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_res
     if (v->code && e)
         *e = v->err;
     return true;
+}
+
+enum err_code learner_test(struct learner *l, struct eval_result *out, struct err *e)
+{
+    CHECK(l->test);
+    int ticket = 0;
+    enum err_code code = begin_evaluation(l, true, &ticket, e);
+    if (!code)
+        learner_evaluated(l, ticket, true, out, &code, e);
+    return code;
 }
 
 const char *learner_text(const struct learner *l, int ticket, size_t i)

@@ -41,7 +41,7 @@ struct learner_spec {
     struct split_dealing dealing; /* what a client uses in a round; hyper.local_steps follows from it */
     int chunk;               /* clients per pass; 0: the whole cohort */
     int n_workers;           /* threads of a pass */
-    size_t eval_samples;     /* 0: no evaluation */
+    size_t eval_samples;     /* 0: no evaluation on the way; data.n_test 0: none at the end */
     int eval_batch;          /* sequences per pass */
     bool wants_rouge;
     int max_new_tokens;
@@ -85,6 +85,9 @@ enum err_code learner_evaluate(struct learner *l, int *ticket, struct err *e);
 enum { LEARNER_TEXTS = 10 };
 bool learner_evaluated(struct learner *l, int ticket, bool wait, struct eval_result *out,
                        enum err_code *code, struct err *e);
+
+/* Judges the present adapter on the test set (data.n_test > 0) and waits for it. No evaluation is under way. */
+enum err_code learner_test(struct learner *l, struct eval_result *out, struct err *e);
 
 /* The first LEARNER_TEXTS summaries of an evaluation that is done, until the next learner_evaluate; NULL where
  * there is none. And the held-out sample it belongs to. */

@@ -15,6 +15,11 @@ size_t learner_chunk(const struct learner_spec *s)
     return n < s->n_per_round ? n : s->n_per_round;
 }
 
+bool learner_evaluates(const struct learner_spec *s)
+{
+    return s->eval_samples > 0 || s->data.n_test > 0;
+}
+
 static size_t larger(size_t a, size_t b)
 {
     return a > b ? a : b;
@@ -105,7 +110,7 @@ static double values_per_weight(const struct learner_spec *s)
     bool is_adamw = s->hyper.optimizer == LOCAL_ADAMW;
     int slots = (is_adamw ? 2 : s->hyper.momentum > 0) + (s->hyper.prox_mu > 0 ? 2 : 0);
     int doubles = 2 + server_opt_has_m(s->server.opt) + server_opt_has_v(s->server.opt);
-    int evaluation = s->eval_samples ? 1 + LEARNER_MAX_EVALUATIONS : 0;
+    int evaluation = learner_evaluates(s) ? 1 + LEARNER_MAX_EVALUATIONS : 0;
     return 1 + 2 + slots + 2 * doubles + 1 + (double)s->n_per_round + evaluation;
 }
 

@@ -10,6 +10,9 @@
 /* Clients of one training job: the chunk asked for, or the whole cohort. */
 size_t learner_chunk(const struct learner_spec *s);
 
+/* Anything is judged, on the way or at the end. */
+bool learner_evaluates(const struct learner_spec *s);
+
 /* The largest training pass. most_steps: of a client in a round. */
 struct train_limits learner_limits(const struct learner_spec *s, const struct dataset *train,
                                    const struct split *split, size_t most_steps);

@@ -143,6 +143,12 @@ static const struct column SUMMARIES[] = {
     SUMMARY(last_rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1, last"),
     SUMMARY(first_fact_recall, COLUMN_DOUBLE, "", "share of facts found, before the first round"),
     SUMMARY(last_fact_recall, COLUMN_DOUBLE, "", "share of facts found, last"),
+    SUMMARY(test_loss, COLUMN_DOUBLE, "nat", "on the test set, judged once, after the last round"),
+    SUMMARY(test_rouge1, COLUMN_DOUBLE, "", "100 x ROUGE-1 F1, test set"),
+    SUMMARY(test_rouge2, COLUMN_DOUBLE, "", "100 x ROUGE-2 F1, test set"),
+    SUMMARY(test_rougeL, COLUMN_DOUBLE, "", "100 x ROUGE-L F1, test set"),
+    SUMMARY(test_rougeLsum, COLUMN_DOUBLE, "", "100 x ROUGE-Lsum F1, test set"),
+    SUMMARY(test_fact_recall, COLUMN_DOUBLE, "", "share of facts found, test set"),
 };
 
 static const struct table ROUNDS_TABLE = {"rounds", COUNT(ROUNDS), ROUNDS, false};

@@ -69,6 +69,7 @@ struct summary_record {
     int64_t best_eval_round;
     double first_rouge1, last_rouge1, first_rouge2, last_rouge2, first_rougeL, last_rougeL;
     double first_rougeLsum, last_rougeLsum, first_fact_recall, last_fact_recall, last_train_loss;
+    double test_loss, test_rouge1, test_rouge2, test_rougeL, test_rougeLsum, test_fact_recall;
 };
 
 const struct table *record_summary(void);

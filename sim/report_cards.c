@@ -52,6 +52,11 @@ static const struct card {
      2,
      " to ",
      {{"first_rougeL", LOOK_NUMBER, ""}, {"last_rougeL", LOOK_NUMBER, ""}}},
+    {"Test set",
+     "loss / ROUGE-1 at the end, on samples that are looked at only then",
+     2,
+     " / ",
+     {{"test_loss", LOOK_NUMBER, ""}, {"test_rouge1", LOOK_NUMBER, ""}}},
 };
 
 static void show(char out[64], double v, enum look look)

@@ -237,11 +237,13 @@ static enum err_code parse_texts(struct json o, struct scenario *s, struct data_
 {
     const char *const dialogues = "builtin:dialogues", *const nothing = NULL;
     const char *const summarize = "summarize: ";
-    const char *source, *validation, *prefix;
+    const char *source, *validation, *test, *prefix;
     const bool no = false;
     enum err_code code = json_string(o, "source", &dialogues, &source, e);
     if (!code)
         code = json_string(o, "validation", &nothing, &validation, e);
+    if (!code)
+        code = json_string(o, "test", &nothing, &test, e);
     if (!code)
         code = json_string(o, "prefix", &summarize, &prefix, e);
     if (!code)
@@ -252,15 +254,19 @@ static enum err_code parse_texts(struct json o, struct scenario *s, struct data_
     if (s->model.train == SCENARIO_NONE) { /* never opened, so it need not be there */
         d->source = arena_strdup(&s->arena, source);
         d->validation = validation ? arena_strdup(&s->arena, validation) : NULL;
+        d->test = test ? arena_strdup(&s->arena, test) : NULL;
         return OK;
     }
     code = parse_source(o, "source", dialogues, false, source, s, &d->source, e);
     if (!code && is_builtin(d->source) && json_has(o, "skip_empty"))
         code = json_fail(o, "skip_empty", e, "expected no such key with data.source %s", d->source);
-    if (!code && validation && is_builtin(d->source))
-        code = json_fail(o, "validation", e, "expected no such key with data.source %s", d->source);
+    if (!code && (validation || test) && is_builtin(d->source))
+        code = json_fail(o, validation ? "validation" : "test", e,
+                         "expected no such key with data.source %s", d->source);
     if (!code && validation)
         code = parse_source(o, "validation", NULL, false, validation, s, &d->validation, e);
+    if (!code && test)
+        code = parse_source(o, "test", NULL, false, test, s, &d->test, e);
     return code;
 }
 
@@ -316,6 +322,24 @@ static enum err_code parse_beams(struct json o, struct t5_beams *out, struct err
     return code;
 }
 
+/* evaluate.test: how many samples the run is judged by at its end. */
+static enum err_code parse_test(struct json o, struct scenario *s, struct err *e)
+{
+    bool is_trained = s->model.train != SCENARIO_NONE, has_file = s->data.test != NULL;
+    const int64_t by_default = is_trained && has_file ? DEFAULT_EVALUATED : 0;
+    int64_t n = 0;
+    enum err_code code = json_int(o, "test", 0, SCENARIO_MAX_SAMPLES, &by_default, &n, e);
+    if (code)
+        return code;
+    s->data.n_test = (size_t)n;
+    if (n > 0 && !is_trained)
+        return json_fail(o, "test", e, "expected 0 with model.train none, got %lld", (long long)n);
+    if (n > 0 && !has_file && !is_builtin(s->data.source))
+        return json_fail(o, "test", e, "expected 0 without a file data.test, got %lld",
+                         (long long)n);
+    return OK;
+}
+
 enum err_code scenario_parse_evaluate(struct json root, struct scenario *s, struct err *e)
 {
     bool is_trained = s->model.train != SCENARIO_NONE;
@@ -343,6 +367,8 @@ enum err_code scenario_parse_evaluate(struct json root, struct scenario *s, stru
         code = json_int(o, "batch", 1, SCENARIO_MAX_BATCH, &batch_default, &batch, e);
     if (!code)
         code = parse_beams(o, &s->evaluate.beams, e);
+    if (!code)
+        code = parse_test(o, s, e);
     if (code)
         return code;
     if (is_trained && (size_t)samples > heldout)

@@ -79,6 +79,8 @@ static void write_data(const struct scenario *s, struct json_out *o)
     write_path(o, "source", d->source);
     if (d->validation)
         write_path(o, "validation", d->validation);
+    if (d->test)
+        write_path(o, "test", d->test);
     json_out_string(o, "prefix", d->prefix);
     if (strncmp(d->source, "builtin:", 8) != 0)
         json_out_bool(o, "skip_empty", d->skips_empty);
@@ -136,11 +138,13 @@ static void write_federation(const struct scenario_federation *f, struct json_ou
     json_out_end(o, '}');
 }
 
-static void write_evaluate(const struct scenario_evaluate *v, struct json_out *o)
+static void write_evaluate(const struct scenario *s, struct json_out *o)
 {
+    const struct scenario_evaluate *v = &s->evaluate;
     json_out_begin(o, "evaluate", '{');
     json_out_int(o, "every", v->every);
     json_out_int(o, "samples", (int64_t)v->samples);
+    json_out_int(o, "test", (int64_t)s->data.n_test);
     json_out_bool(o, "rouge", v->has_rouge);
     json_out_int(o, "max_new_tokens", v->max_new_tokens);
     json_out_int(o, "batch", v->batch);
@@ -166,7 +170,7 @@ static void write_rest(const struct scenario *s, struct json_out *o)
                     c->reading == DEVICE_PRINTED ? "printed" : "without-double-count");
     json_out_int(o, "chunk", (int64_t)c->chunk);
     json_out_end(o, '}');
-    write_evaluate(&s->evaluate, o);
+    write_evaluate(s, o);
     json_out_begin(o, "energy", '{');
     perbit_write(o, "per_bit", &s->energy.per_bit);
     json_out_string(o, "accounting", s->energy.accounting->name);
@@ -201,5 +205,5 @@ void scenario_write_learning(const struct scenario *s, struct json_out *o)
     write_model(&s->model, o);
     write_data(s, o);
     write_federation(&s->federation, o);
-    write_evaluate(&s->evaluate, o);
+    write_evaluate(s, o);
 }

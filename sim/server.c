@@ -81,6 +81,26 @@ static void summarise_evaluation(struct summary_record *s, const struct round_re
     }
 }
 
+/* Once, with what the last round left: nothing may be chosen by these figures. */
+static enum err_code judge_test(struct server *s, struct err *e)
+{
+    struct summary_record *t = &s->summary;
+    struct round_record r = {.rouge1 = NONE, .rouge2 = NONE, .rougeL = NONE, .rougeLsum = NONE,
+                             .fact_recall = NONE};
+    struct eval_result v = {0};
+    enum err_code code = learner_test(s->p.learner, &v, e);
+    if (code)
+        return code;
+    take_evaluation(&r, &v);
+    t->test_loss = r.eval_loss;
+    t->test_rouge1 = r.rouge1;
+    t->test_rouge2 = r.rouge2;
+    t->test_rougeL = r.rougeL;
+    t->test_rougeLsum = r.rougeLsum;
+    t->test_fact_recall = r.fact_recall;
+    return OK;
+}
+
 static void summarise_round(struct server *s, const struct round_record *r)
 {
     struct summary_record *t = &s->summary;
@@ -380,7 +400,9 @@ static void begin_summary(struct summary_record *t, const struct server_parts *p
         .best_eval_round = -1,
         .first_rouge1 = NONE, .last_rouge1 = NONE, .first_rouge2 = NONE, .last_rouge2 = NONE,
         .first_rougeL = NONE, .last_rougeL = NONE, .first_rougeLsum = NONE, .last_rougeLsum = NONE,
-        .first_fact_recall = NONE, .last_fact_recall = NONE, .last_train_loss = NONE};
+        .first_fact_recall = NONE, .last_fact_recall = NONE, .last_train_loss = NONE,
+        .test_loss = NONE, .test_rouge1 = NONE, .test_rouge2 = NONE, .test_rougeL = NONE,
+        .test_rougeLsum = NONE, .test_fact_recall = NONE};
 }
 
 enum err_code server_open(struct server **out, const struct server_parts *parts, struct err *e)
@@ -462,6 +484,8 @@ enum err_code server_run(struct server *s, struct err *e)
         code = err_set(&s->err, ERR_INTERNAL, "the simulated network stopped in round %u", s->round);
     if (!code)
         code = flush(s, 1, &s->err);
+    if (!code && s->p.learner && s->p.scenario->data.n_test)
+        code = judge_test(s, &s->err);
     if (code == ERR_INTERRUPTED) {
         enum err_code flushed = flush_without_waiting(s, &s->err);
         code = flushed ? flushed : code;

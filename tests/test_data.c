@@ -206,6 +206,54 @@ static void a_generated_sample_depends_on_seed_part_and_index_alone(void)
     data_close(h1), data_close(h2), data_close(h3);
 }
 
+/* 200 of a generated test set are none of 200 held out, none of 8000 to train on. */
+static void a_generated_test_set_is_a_third_part(void)
+{
+    struct data_spec spec = spec_of("builtin:dialogues");
+    spec.n_test = 200;
+    struct dataset *heldout, *train = builtin(1, 8000, &heldout), *test = NULL, *more = NULL;
+    CHECK_INT(data_open_test(&test, &spec, NULL), OK);
+    spec.n_test = 300;
+    CHECK_INT(data_open_test(&more, &spec, NULL), OK);
+    CHECK_INT(test->n, 200);
+    int n_same = 0;
+    for (size_t i = 0; i < test->n; i++) {
+        CHECK_STR(more->sample[i].dialogue, test->sample[i].dialogue);
+        for (size_t k = 0; k < train->n; k++)
+            n_same += strcmp(test->sample[i].dialogue, train->sample[k].dialogue) == 0;
+        for (size_t k = 0; k < 200; k++)
+            n_same += strcmp(test->sample[i].dialogue, heldout->sample[k].dialogue) == 0;
+    }
+    CHECK_INT(n_same, 0);
+    data_close(train), data_close(heldout), data_close(test), data_close(more);
+}
+
+static void a_test_file_gives_its_first_samples(void)
+{
+    write_text("test.jsonl", "{\"dialogue\": \"a\", \"summary\": \"s\", \"label\": 10}\n"
+                             "{\"dialogue\": \"b\", \"summary\": \"t\", \"label\": 9}\n");
+    struct data_spec spec = spec_of("data.jsonl"); /* it is not opened */
+    struct dataset *one = NULL, *all = NULL, *none = NULL;
+    struct err e = {0};
+    spec.test = "test.jsonl";
+    spec.n_test = 1;
+    CHECK_INT(data_open_test(&one, &spec, NULL), OK);
+    spec.n_test = 200;
+    CHECK_INT(data_open_test(&all, &spec, NULL), OK);
+    if (!one || !all)
+        return;
+    CHECK_INT(one->n, 1);
+    CHECK_INT(all->n, 2);
+    CHECK_STR(all->sample[1].summary, "t");
+    CHECK_INT(all->sample[0].label, -1);
+    spec.test = "nowhere.jsonl";
+    CHECK_INT(data_open_test(&none, &spec, &e), ERR_INPUT);
+    CHECK_HAS(e.text, "nowhere.jsonl");
+    CHECK_TRUE(!none);
+    data_close(one), data_close(all);
+    unlink("test.jsonl");
+}
+
 static void every_fact_stands_in_summary_and_talk(void)
 {
     struct dataset *heldout, *d = builtin(5, 2000, &heldout);
@@ -303,6 +351,8 @@ int main(void)
     CASE(a_bad_line_is_named_by_its_number);
     CASE(an_unknown_builtin_or_file_is_refused);
     CASE(a_generated_sample_depends_on_seed_part_and_index_alone);
+    CASE(a_generated_test_set_is_a_third_part);
+    CASE(a_test_file_gives_its_first_samples);
     CASE(every_fact_stands_in_summary_and_talk);
     CASE(summaries_hold_the_final_time_and_place);
     CASE(encoded_samples_end_in_the_end_mark_and_keep_the_limits);

@@ -149,6 +149,42 @@ static void scores_are_means_over_samples_of_their_texts(void)
     close_fixture(&f);
 }
 
+/* Each slice gives what it gives alone, whichever was judged before, and may be the only one. */
+static void held_out_and_test_samples_are_judged_apart(void)
+{
+    struct fixture f;
+    if (!open_fixture(&f))
+        return;
+    struct eval_result whole = evaluate(&f, 8, 1, true, NULL, NULL), r[3];
+    struct dataset few = *f.heldout;
+    few.n = 11;
+    struct eval_spec spec = {.n_samples = N_SAMPLES,
+                             .test = &few,
+                             .wants_rouge = true,
+                             .max_new_tokens = 40,
+                             .batch = 8};
+    struct evaluator *v = NULL;
+    CHECK_INT(evaluator_open(&v, f.model, NULL, f.tokens, f.heldout, &spec, 1, NULL), OK);
+    CHECK_INT(evaluator_test(v, NULL, &r[0], NULL), OK);
+    CHECK_TRUE(evaluator_text(v, 10) && !evaluator_text(v, 11));
+    CHECK_INT(evaluator_run(v, NULL, &r[1], NULL), OK);
+    CHECK_TRUE(evaluator_text(v, 11) != NULL);
+    evaluator_close(v);
+    spec.n_samples = 0;
+    CHECK_INT(evaluator_open(&v, f.model, NULL, f.tokens, f.heldout, &spec, 1, NULL), OK);
+    CHECK_INT(evaluator_test(v, NULL, &r[2], NULL), OK);
+    evaluator_close(v);
+    CHECK_TRUE(r[1].loss == whole.loss && r[1].fact_recall == whole.fact_recall);
+    CHECK_TRUE(r[0].n_tokens < whole.n_tokens && r[0].loss != whole.loss);
+    CHECK_TRUE(r[0].loss == r[2].loss && r[0].rouge1 == r[2].rouge1);
+    spec = (struct eval_spec){.n_samples = 11, .wants_rouge = true, .max_new_tokens = 40, .batch = 8};
+    CHECK_INT(evaluator_open(&v, f.model, NULL, f.tokens, f.heldout, &spec, 1, NULL), OK);
+    CHECK_INT(evaluator_run(v, NULL, &r[2], NULL), OK);
+    evaluator_close(v);
+    CHECK_TRUE(r[0].loss == r[2].loss && r[0].rouge1 == r[2].rouge1);
+    close_fixture(&f);
+}
+
 static void nothing_to_evaluate_on_is_refused(void)
 {
     struct fixture f;
@@ -207,6 +243,7 @@ int main(void)
     CASE(the_loss_does_not_depend_on_how_samples_are_packed);
     CASE(an_adapter_with_b_zero_is_no_adapter_and_another_one_is);
     CASE(scores_are_means_over_samples_of_their_texts);
+    CASE(held_out_and_test_samples_are_judged_apart);
     CASE(nothing_to_evaluate_on_is_refused);
     CASE(beams_find_the_same_texts_in_any_company);
     return test_end();

@@ -2,6 +2,7 @@
  * leaves complete rounds. */
 #include <signal.h>
 
+#include "sim/base/json.h"
 #include "tests/program.h"
 
 static const char *const FILES[] = {"rounds.csv", "clients.csv", "elements.csv", "samples.csv",
@@ -48,6 +49,59 @@ static void the_number_of_workers_changes_no_byte(void)
     CHECK_INT(quickstart("four", 4, ""), 0);
     check_same("two", "one");
     check_same("two", "four");
+}
+
+static double total(const char *folder, const char *figure)
+{
+    char path[256];
+    struct json_doc *doc = NULL;
+    struct err e = {0};
+    double v = -1;
+    snprintf(path, sizeof(path), PROGRAM_DIR "/%s/summary.json", folder);
+    if (json_load(&doc, path, &e) || json_double(json_root(doc), figure, 0, 100, NULL, &v, &e))
+        TEST_FAIL("%s", e.text);
+    json_close(doc);
+    return v;
+}
+
+static void a_test_set_is_judged_at_the_end_and_changes_no_round(void)
+{
+    CHECK_INT(quickstart("tested", 2, "--set evaluate.test=9"), 0);
+    CHECK_INT(quickstart("blind", 1, "--set evaluate.test=9 --set evaluate.every=0"), 0);
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --set output.dir=loud --set "
+                      "federation.rounds=1 --set evaluate.every=0 --set evaluate.test=2"),
+              0);
+    CHECK_HAS(program_text("out.txt"), "test set: loss ");
+    static const char *const same[] = {"rounds.csv", "samples.csv"};
+    for (int i = 0; i < 2; i++) {
+        char left[64], right[64];
+        snprintf(left, sizeof(left), "two/%s", same[i]);
+        snprintf(right, sizeof(right), "tested/%s", same[i]);
+        char *of_two = strdup(program_text(left));
+        CHECK_STR(program_text(right), of_two);
+        free(of_two);
+    }
+    static const char *const FIGURES[] = {"test_loss",   "test_rouge1",    "test_rouge2",
+                                          "test_rougeL", "test_rougeLsum", "test_fact_recall"};
+    for (size_t i = 0; i < sizeof(FIGURES) / sizeof(FIGURES[0]); i++)
+        CHECK_NEAR(total("blind", FIGURES[i]), total("tested", FIGURES[i]), 0);
+    CHECK_TRUE(total("tested", "test_loss") != total("tested", "last_eval_loss"));
+    CHECK_HAS(program_text("two/summary.json"), "\"test_loss\": null");
+}
+
+/* The same file for both: the figures must be the same, and a file gives no more than it has. */
+static void a_test_file_is_judged_like_a_validation_file(void)
+{
+    program_write("few.jsonl", "{\"dialogue\": \"Mia: Hi\", \"summary\": \"Mia says hi.\"}\n"
+                               "{\"dialogue\": \"Leo: Bye\", \"summary\": \"Leo leaves.\"}\n");
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/quickstart.json' --quiet --set output.dir=file --set "
+                      "federation.rounds=2 --set clients.count=2 --set 'data={\"source\": "
+                      "\"few.jsonl\", \"validation\": \"few.jsonl\", \"test\": "
+                      "\"few.jsonl\"}' --set federation.clients_per_round=2"),
+              0);
+    CHECK_NEAR(total("file", "test_loss"), total("file", "last_eval_loss"), 0);
+    CHECK_NEAR(total("file", "test_rougeL"), total("file", "last_rougeL"), 0);
 }
 
 static void samples_shows_first_and_last_texts(void)
@@ -169,6 +223,8 @@ int main(void)
     program_begin();
     CASE(the_same_scenario_gives_the_same_bytes);
     CASE(the_number_of_workers_changes_no_byte);
+    CASE(a_test_set_is_judged_at_the_end_and_changes_no_round);
+    CASE(a_test_file_is_judged_like_a_validation_file);
     CASE(samples_shows_first_and_last_texts);
     CASE(another_seed_gives_another_run);
     CASE(training_in_chunks_changes_results_by_rounding_only);

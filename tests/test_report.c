@@ -153,7 +153,8 @@ static void runs_become_pages(void)
 {
     CHECK_INT(program("run '" TEST_SOURCE
                       "/scenarios/quickstart.json' --quiet --set output.dir=a --set "
-                      "federation.rounds=4 --set evaluate.every=2 --set evaluate.samples=12"),
+                      "federation.rounds=4 --set evaluate.every=2 --set evaluate.samples=12 --set "
+                      "evaluate.test=6"),
               0);
     program_write("b.json",
                   "{\"name\": \"b\", \"about\": \"</p></script>" HOSTILE
@@ -249,7 +250,8 @@ static void the_numbers_of_the_cards_are_those_of_the_summary(void)
                  {"Results", {"arrived", "selected"}},
                  {"Held-out loss", {"first_eval_loss", "last_eval_loss"}},
                  {"ROUGE-1", {"first_rouge1", "last_rouge1"}},
-                 {"ROUGE-L", {"first_rougeL", "last_rougeL"}}};
+                 {"ROUGE-L", {"first_rougeL", "last_rougeL"}},
+                 {"Test set", {"test_loss", "test_rouge1"}}};
     enum { N = sizeof(CARDS) / sizeof(CARDS[0]) };
     char *page = whole("a/report.html");
     struct json_doc *summary = load_json("a/summary.json");
@@ -287,6 +289,37 @@ static void the_numbers_of_the_rounds_are_those_of_the_csv(void)
         }
     CHECK_INT(n, 4 * 15 + 2 * 6); /* two rounds were evaluated */
     CHECK_TRUE(end && isnan(next_value(&at, end)));
+    csv_close(c);
+    free(page);
+}
+
+/* What the model wrote before the first round and after the last, for each sample, and no other. */
+static void the_texts_are_those_of_the_first_and_the_last_round(void)
+{
+    char *page = whole("a/report.html");
+    struct csv *c = program_csv("a/samples.csv");
+    const char *at = strstr(page, "What the model wrote");
+    int n = 0;
+    for (size_t i = 0; at && i < csv_rows(c); i++) {
+        if (program_cell(c, i, "round") != 0)
+            continue;
+        const char *sample = program_word(c, i, "sample"), *round[2] = {"0", "4"};
+        for (int k = 0; k < 2 && at; k++) {
+            size_t row = i;
+            while (row < csv_rows(c) && (strcmp(program_word(c, row, "round"), round[k]) != 0 ||
+                                         strcmp(program_word(c, row, "sample"), sample) != 0))
+                row++;
+            struct html h = {0};
+            html_text(&h, program_word(c, row, "summary"));
+            at = strstr(at, k ? "Last: after round 4" : "First: after round 0");
+            at = at ? strstr(at, h.text) : NULL;
+            html_fini(&h);
+        }
+        n++;
+    }
+    CHECK_TRUE(at != NULL);
+    CHECK_INT(n, 10);
+    CHECK_TRUE(!strstr(page, "after round 2"));
     csv_close(c);
     free(page);
 }
@@ -502,6 +535,7 @@ int main(void)
     CASE(escaping_covers_markup_controls_and_broken_utf8);
     CASE(the_numbers_of_the_cards_are_those_of_the_summary);
     CASE(the_numbers_of_the_rounds_are_those_of_the_csv);
+    CASE(the_texts_are_those_of_the_first_and_the_last_round);
     CASE(what_is_left_out_is_said);
     CASE(the_same_folders_give_the_same_page);
     CASE(bad_folders_are_named);

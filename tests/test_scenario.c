@@ -98,8 +98,8 @@ static void every_key_of_the_design_is_read(void)
         "\"momentum\": 0.9},"
         "  \"payload\": {\"down\": \"2.75MB\", \"up\": \"1B\"}},"
         "\"compute\": {\"time\": \"30s\", \"profile_reading\": \"without-double-count\", \"chunk\": 2},"
-        "\"evaluate\": {\"every\": 2, \"samples\": 50, \"rouge\": false, \"max_new_tokens\": 30, "
-        "\"batch\": 4},"
+        "\"evaluate\": {\"every\": 2, \"samples\": 50, \"test\": 70, \"rouge\": false, "
+        "\"max_new_tokens\": 30, \"batch\": 4},"
         "\"energy\": {\"per_bit\": \"v15\", \"accounting\": \"literal\", \"carbon_g_per_kwh\": 56},"
         "\"output\": {\"dir\": \"../out\"}}");
     if (!s)
@@ -127,6 +127,7 @@ static void every_key_of_the_design_is_read(void)
     CHECK_TRUE(!s->compute.is_profile && s->compute.fixed_s == 30);
     CHECK_INT(s->compute.chunk, 2);
     CHECK_INT(s->evaluate.samples, 50);
+    CHECK_INT(s->data.n_test, 70);
     CHECK_STR(s->energy.per_bit.name, "v15");
     CHECK_STR(s->output.dir, FOLDER "/../out");
     scenario_close(s);
@@ -178,6 +179,14 @@ static void what_does_not_fit_together_is_refused_with_its_key(void)
                   "evaluate.every: expected 0 with model.train none, got 1");
     check_refused("{\"data\": {\"validation\": \"v.jsonl\"}}",
                   "data.validation: expected no such key with data.source builtin:dialogues");
+    check_refused("{\"data\": {\"test\": \"t.jsonl\"}}",
+                  "data.test: expected no such key with data.source builtin:dialogues");
+    check_refused("{\"data\": {\"source\": \"s.json\", \"test\": \"none.jsonl\"}}",
+                  "data.test: no such file: " FOLDER "/none.jsonl");
+    check_refused("{\"data\": {\"source\": \"s.json\"}, \"evaluate\": {\"test\": 3}}",
+                  "evaluate.test: expected 0 without a file data.test, got 3");
+    check_refused("{\"model\": {\"train\": \"none\"}, \"evaluate\": {\"test\": 1}}",
+                  "evaluate.test: expected 0 with model.train none, got 1");
     check_refused("{\"data\": {\"source\": \"none.jsonl\"}}",
                   "data.source: no such file: " FOLDER "/none.jsonl");
     check_refused("{\"data\": {\"source\": \"builtin:other\"}}",
@@ -293,6 +302,7 @@ static void ranges_hold_at_both_ends(void)
     check_range("{\"compute\": {\"chunk\": ", "0", "10000000", "-1", "10000001", "}}");
     check_range("{\"evaluate\": {\"every\": ", "0", "1000000", "-1", "1000001", "}}");
     check_range("{\"evaluate\": {\"samples\": ", "1", "200", "0", "201", "}}");
+    check_range("{\"evaluate\": {\"test\": ", "0", "10000000", "-1", "10000001", "}}");
     check_range("{\"evaluate\": {\"max_new_tokens\": ", "1", "1024", "0", "1025", "}}");
     check_range("{\"evaluate\": {\"batch\": ", "1", "4096", "0", "4097", "}}");
     check_range("{\"energy\": {\"carbon_g_per_kwh\": ", "0", "10000", "-1", "10001", "}}");

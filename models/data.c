@@ -163,10 +163,11 @@ enum err_code data_open_test(struct dataset **test, const struct data_spec *spec
     }
     struct raw_samples raw = {0};
     struct arena strings = {0};
-    enum err_code code = data_json_read(&raw, spec->test, &strings, e);
+    enum err_code code = data_json_read(&raw, spec->test, spec->skips_empty, &strings, e);
     if (!code) {
         *test = dataset_new();
         dataset_fill(*test, &raw, 0, spec->n_test < raw.n ? spec->n_test : raw.n, NULL, NULL, 0);
+        (*test)->n_empty = raw.n_empty;
     }
     arena_free(&strings);
     raw_samples_fini(&raw);

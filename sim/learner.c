@@ -298,7 +298,7 @@ void learner_close(struct learner *l)
 void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
-    size_t n_empty = l->train->n_empty + l->heldout->n_empty;
+    size_t n_empty = l->train->n_empty + l->heldout->n_empty + (l->test ? l->test->n_empty : 0);
     char empty[64] = "", test[64] = "";
     if (n_empty)
         snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);

@@ -49,6 +49,8 @@ static void cuda_close(struct backend *b)
         free(c->table[i].host);
         cudaFree(c->table[i].device);
     }
+    free(c->buckets[0].bucket);
+    free(c->buckets[1].bucket);
     for (int i = 0; i < CUDA_SCRATCHES; i++)
         cudaFree(c->scratch[i]);
     for (int i = 0; i < CUDA_STAGES; i++) {

@@ -41,6 +41,12 @@ struct cuda_table {
     size_t n, room; /* values */
 };
 
+/* T5's buckets of the distances -reach .. reach, on the host, as attention last needed them. */
+struct cuda_buckets {
+    int n_buckets, max_distance, reach;
+    int32_t *bucket;
+};
+
 struct cuda_blas; /* cuda_gemm.cu */
 
 struct cuda {
@@ -52,6 +58,7 @@ struct cuda {
     size_t stage_used;
     struct cuda_table table[CUDA_TABLES];
     unsigned next_table;
+    struct cuda_buckets buckets[2]; /* of decoders; bidirectional */
     void *scratch[CUDA_SCRATCHES];
     size_t n_scratch[CUDA_SCRATCHES]; /* bytes */
     int n_processors;

@@ -42,9 +42,9 @@ struct attn_plan {
     int n_q_tiles, n_k_tiles, n_one_tiles, n_heads, d;
     size_t ld_q, ld_kv, ld_o;
     bool is_causal;
-    int low, n_distances, n_buckets; /* distances low .. low + n_distances - 1 occur */
-    const float *bias;               /* [n_heads, n_distances] or NULL */
-    const int32_t *bucket;           /* [n_distances], where bias or partial is there */
+    int reach, n_buckets;
+    const float *bias;               /* [n_buckets, n_heads] or NULL */
+    const int32_t *bucket;           /* of distances -reach .. reach, where bias or partial is there */
     float *lse, *delta;              /* [query rows, n_heads]; delta is D */
     float *partial;                  /* [n_q_tiles, n_heads, n_buckets] of the bias's gradient, or NULL */
     float *dq_parts;                 /* [pairs, heads_at_once, ATTN_TILE, d], or NULL */
@@ -118,13 +118,19 @@ __device__ static inline int attn_first_query(const struct attn_plan &p, const s
     return first > 0 ? first / ATTN_TILE * ATTN_TILE : 0;
 }
 
-/* Bias of a distance; 0 for one that does not occur, which rows past the end ask for. */
+/* Bucket of a distance: those beyond reach are in the last, or do not occur and are asked for by rows past
+ * the end. */
+__device__ static inline int attn_bucket(const struct attn_plan &p, int distance)
+{
+    int at = distance < -p.reach ? -p.reach : distance;
+    return p.bucket[p.reach + (at < p.reach ? at : p.reach)];
+}
+
 __device__ static inline float attn_bias(const struct attn_plan &p, int head, int distance)
 {
-    int at = distance - p.low;
-    if (!p.bias || at < 0 || at >= p.n_distances)
+    if (!p.bias)
         return 0;
-    return p.bias[(size_t)head * (size_t)p.n_distances + (size_t)at];
+    return p.bias[attn_bucket(p, distance) * p.n_heads + head];
 }
 
 /* Bit b: dropout keeps key `key` + b of a query row. key is a multiple of 32; col = head * 65536 + key. */
@@ -160,11 +166,10 @@ __device__ static inline void attn_add_buckets(const struct attn_plan &p, const 
         by_distance[t] = sum;
     }
     __syncthreads();
-    int low = distance - (ATTN_TILE - 1) - p.low;
     for (int b = thread; b < p.n_buckets; b += (int)blockDim.x) {
         float sum = sums[b];
         for (int t = 0; t < ATTN_SPAN - 1; t++)
-            if (low + t >= 0 && low + t < p.n_distances && p.bucket[low + t] == b)
+            if (attn_bucket(p, distance + t - (ATTN_TILE - 1)) == b)
                 sum += by_distance[t];
         sums[b] = sum;
     }

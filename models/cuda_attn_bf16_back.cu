@@ -2,9 +2,10 @@
  *
  * Equations: models/cuda_attn.cuh. Both kernels take the other side 64 rows at a time from shared memory and
  * these in parts of 32 (16 for wide heads), so that scores, their gradients and the results fit the registers
- * together. The kernel of dk and dv can give dq as well, see cuda_attn.cuh. p m and ds are rounded to bf16 for the products that follow; D, sums and softmax are float32. D is
- * taken from o as it was rounded, as usual: a gradient that cancels to 0 in exact arithmetic, such as dq of a
- * query with one key, is left with 2^-9 of its terms. */
+ * together. The kernel of dk and dv can give dq as well, see cuda_attn.cuh. p m and ds are rounded to bf16 for
+ * the products that follow; D, sums and softmax are float32. D is taken from o as it was
+ * rounded, as usual: a gradient that cancels to 0 in exact arithmetic, such as dq of a query with one key, is
+ * left with 2^-9 of its terms. */
 #include "models/cuda_attn_bf16.cuh"
 
 /* Rows of a part, and its groups of eight, of which an accumulator holds one. */
@@ -236,6 +237,8 @@ __device__ static inline void load_side(struct query_side *to, const struct attn
 {
     const struct attn_plan &p = job.plan;
     int i = (int)threadIdx.x % ATTN_TILE, half = (int)threadIdx.x / ATTN_TILE, n = t.n_q - first;
+    int key = t.first + 32 * half;
+    bool is_seen = key < t.n_k && (!p.is_causal || key <= t.pos + first + i);
     size_t row = (size_t)(t.q0 + first + i), at = row * (size_t)p.n_heads + (size_t)head;
     if (half == 0)
         to->stat[i][0] = i < n ? ATTN_LOG2E * p.lse[at] : INFINITY;
@@ -250,7 +253,7 @@ __device__ static inline void load_side(struct query_side *to, const struct attn
     attn_load_bias(to->bias, p, head, t.first - t.pos - first);
     if (DROPS)
         to->keep[half][i] =
-            i < n ? attn_keep32(p.drop, p.drop.owner[row], p.drop.index[row], head, t.first + 32 * half) : 0u;
+            i < n && is_seen ? attn_keep32(p.drop, p.drop.owner[row], p.drop.index[row], head, key) : 0u;
 }
 
 /* s and dp of the warp's 16 keys and a part's queries, from number i0 on, become p m (its scale comes in at the
@@ -391,7 +394,8 @@ template <int D, bool HAS_DQ> static size_t dkv_bytes(void)
 /* dv_j = sum_i p_ij m_ij do_i and dk_j = sum_i ds_ij q_i, from transposed scores: rows are keys. HAS_DQ: and
  * parts of dq, for heads first_head .. + heads_at_once - 1. */
 template <int D, bool DROPS, bool HAS_DQ>
-__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dkv_kernel(struct attn_job<bf16> job, int first_head, int n_heads)
+__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2)
+    attn_bf16_dkv_kernel(struct attn_job<bf16> job, int first_head, int n_heads)
 {
     CUDA_SHARED(bf16, shared);
     enum { SIZE = attn_bf16<D>::SIZE };
@@ -455,7 +459,8 @@ __global__ void __launch_bounds__(ATTN_THREADS) attn_bf16_sum_kernel(struct attn
     int at_head = (int)blockIdx.x % n_heads, chunks = p.d / 8;
     if (t.n_k > 0 && !attn_has_parts(t.n_k))
         return;
-    int n = t.n_q - t.first < ATTN_TILE ? t.n_q - t.first : ATTN_TILE, n_seen = attn_keys_seen(p, t, t.first + n);
+    int n = t.n_q - t.first < ATTN_TILE ? t.n_q - t.first : ATTN_TILE;
+    int n_seen = attn_keys_seen(p, t, t.first + n);
     size_t stride = (size_t)p.heads_at_once * ATTN_TILE * (size_t)p.d;
     const float *parts = n_seen > 0 ? attn_dq_part(p, t, t.first, 0, at_head) : NULL;
     bf16 *dq = job.dq + (size_t)(t.q0 + t.first) * p.ld_q + (size_t)(first_head + at_head) * (size_t)p.d;

@@ -1,5 +1,4 @@
-/* models/cuda_attn_plan.cu: work lists of attention, its bias spread out by distance, and that bias's
- * gradient. */
+/* models/cuda_attn_plan.cu: work lists of attention, the buckets of its bias, and that bias's gradient. */
 #include <stdlib.h>
 
 #include "models/cuda_attn.cuh"
@@ -112,29 +111,43 @@ static bool list_all(struct cuda *c, const struct attn_args *a, bool is_backward
            list_tiles(c, a, MORES, &p->q_tiles, &p->n_q_tiles);
 }
 
-/* bias[head, k] = table[bucket[k], head], bucket[k] that of distance low + k */
-__global__ void spread_kernel(int n, int low, int n_heads, int is_bidirectional, int n_buckets,
-                              int max_distance, const float *table, float *bias, int32_t *bucket)
+/* The largest distance that occurs, as a power of two so that it seldom changes, up to max_distance. */
+static int reach_of(const struct attn_args *a)
 {
-    int k = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-    if (k >= n)
-        return;
-    int of = t5_bucket(low + k, is_bidirectional, n_buckets, max_distance);
-    bucket[k] = of;
-    for (int h = 0; table && h < n_heads; h++)
-        bias[(size_t)h * (size_t)n + (size_t)k] = table[(size_t)of * (size_t)n_heads + (size_t)h];
+    int most = 1, reach = 64;
+    for (int s = 0; s < a->n_seqs; s++) {
+        int back = pos_of(a, s) + a->q_len[s] - 1, ahead = a->is_causal ? 0 : a->k_len[s] - 1;
+        most = back > most ? back : most;
+        most = ahead > most ? ahead : most;
+    }
+    while (reach < most && reach < a->max_distance)
+        reach *= 2;
+    return reach < a->max_distance ? reach : a->max_distance;
 }
 
-static void find_distances(const struct attn_args *a, struct attn_plan *p)
+/* Gives the plan its buckets, which cost two logarithms each and are kept. */
+static bool find_buckets(struct cuda *c, const struct attn_args *a, struct attn_plan *p)
 {
-    int high = 0;
-    for (int s = 0; s < a->n_seqs; s++) {
-        int low = 1 - pos_of(a, s) - a->q_len[s];
-        p->low = low < p->low ? low : p->low;
-        if (!a->is_causal && a->k_len[s] - 1 > high)
-            high = a->k_len[s] - 1;
+    struct cuda_buckets *b = &c->buckets[a->is_bidirectional ? 1 : 0];
+    int reach = reach_of(a);
+    size_t n = 2 * (size_t)reach + 1;
+    if (!b->bucket || b->reach != reach || b->n_buckets != a->n_buckets || b->max_distance != a->max_distance) {
+        free(b->bucket);
+        b->bucket = (int32_t *)malloc(n * sizeof(*b->bucket));
+        if (!b->bucket) {
+            err_set(&c->failure, ERR_MEMORY, "cuda: attention: no memory for the buckets of %d distances",
+                    2 * reach + 1);
+            return false;
+        }
+        for (int k = -reach; k <= reach; k++)
+            b->bucket[reach + k] = t5_bucket(k, a->is_bidirectional, a->n_buckets, a->max_distance);
+        b->reach = reach;
+        b->n_buckets = a->n_buckets;
+        b->max_distance = a->max_distance;
     }
-    p->n_distances = high - p->low + 1;
+    p->reach = reach;
+    p->bucket = cuda_table(c, b->bucket, n);
+    return p->bucket != NULL;
 }
 
 /* Parts of one scratch, each a multiple of 128 bytes. */
@@ -173,33 +186,22 @@ static size_t find_parts(const struct attn_args *a, struct attn_plan *p)
     return pairs * fit * per_pair;
 }
 
-/* Gives the plan its bias, buckets, delta, partial sums and parts of dq. */
-static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
-                         struct attn_plan *p)
+/* Gives the plan delta, partial sums and parts of dq, for backward. */
+static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool wants_parts, struct attn_plan *p)
 {
-    bool has_partial = is_backward && a->dbias_table;
-    size_t heads = (size_t)a->n_heads, n = (size_t)p->n_distances;
-    size_t n_bias = a->bias_table ? heads * n : 0, n_bucket = n_bias || has_partial ? n : 0;
-    size_t n_delta = is_backward ? query_rows(a) * heads : 0;
+    bool has_partial = a->dbias_table;
+    size_t heads = (size_t)a->n_heads, n_delta = query_rows(a) * heads;
     size_t n_partial = has_partial ? (size_t)p->n_q_tiles * heads * (size_t)a->n_buckets : 0;
-    size_t n_parts = wants_parts && !has_partial ? find_parts(a, p) : 0, n_all = n_bias + n_bucket + n_delta;
-    if (n_bucket + n_delta == 0)
+    size_t n_parts = wants_parts && !has_partial ? find_parts(a, p) : 0;
+    if (n_delta == 0)
         return true;
-    float *at = (float *)cuda_scratch(c, 1, (n_all + n_partial + n_parts + 160) * sizeof(float));
+    float *at = (float *)cuda_scratch(c, 1, (n_delta + n_partial + n_parts + 96) * sizeof(float));
     if (!at)
         return false;
-    float *bias = part(&at, n_bias);
-    int32_t *bucket = (int32_t *)part(&at, n_bucket);
     p->delta = part(&at, n_delta);
     p->partial = part(&at, n_partial);
     p->dq_parts = part(&at, n_parts);
-    p->bias = bias;
-    p->bucket = bucket;
-    if (bucket)
-        CUDA_LAUNCH(c, cuda_blocks(n, THREADS), THREADS, 0, spread_kernel, p->n_distances, p->low,
-                    a->n_heads, a->is_bidirectional, a->n_buckets, a->max_distance, a->bias_table, bias,
-                    bucket);
-    return !c->failure.code;
+    return true;
 }
 
 bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
@@ -215,9 +217,10 @@ bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward,
     p.n_buckets = a->n_buckets;
     p.lse = a->lse;
     p.drop = cuda_drop_of(&a->drop);
-    find_distances(a, &p);
-    if (c->failure.code || !list_all(c, a, is_backward, &p) ||
-        !fill_scratch(c, a, is_backward, wants_parts, &p))
+    p.bias = a->bias_table;
+    bool has_buckets = a->bias_table || (is_backward && a->dbias_table);
+    if (c->failure.code || !list_all(c, a, is_backward, &p) || (has_buckets && !find_buckets(c, a, &p)) ||
+        (is_backward && !fill_scratch(c, a, wants_parts, &p)))
         return false;
     *out = p;
     return true;

@@ -238,6 +238,8 @@ static struct eval_result result_of(const double v[N_NUMBERS])
 static size_t texts_of(const struct memo *m, const struct eval_result *r)
 {
     size_t n = m->subject.n_texts, n_samples = m->subject.eval->n_samples;
+    if (n_samples > m->subject.heldout->n)
+        n_samples = m->subject.heldout->n;
     if (n > n_samples)
         n = n_samples;
     return r->has_rouge ? n : 0;

@@ -65,14 +65,6 @@ static int members_rows(const struct members *m)
     return m->n > 0 ? m->row[m->n] - m->row[0] : 0;
 }
 
-static int members_most_rows(const struct members *m)
-{
-    int most = 0;
-    for (int i = 0; i < m->n; i++)
-        most = m->row[i + 1] - m->row[i] > most ? m->row[i + 1] - m->row[i] : most;
-    return most;
-}
-
 template <typename T>
 void cuda_lora<T>::forward(struct backend *b, const struct lora_args *a, void *y, size_t ld_y, const void *x,
                            size_t ld_x)
@@ -148,7 +140,6 @@ void cuda_lora<T>::backward(struct backend *b, const struct lora_args *a, void *
     s.member_row = t.member_row;
     s.n_members = m.n;
     s.rank = a->rank;
-    s.most_rows = members_most_rows(&m);
     s.stride = a->stride;
     s.side[0] = {a->d_in, (const T *)x, ld_x, a->gh, a->da, (size_t)a->d_in, 1, 1,
                  cuda_drop_of(&a->drop), p.kept_out};

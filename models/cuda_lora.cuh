@@ -64,7 +64,6 @@ template <typename T> struct lora_side {
 template <typename T> struct lora_sums {
     const int32_t *member_row; /* device, n_members + 1 */
     int n_members, rank;
-    int most_rows; /* of a member */
     size_t stride;
     struct lora_side<T> side[2];
 };

@@ -496,10 +496,6 @@ void cuda_lora_pass(struct cuda *c, const struct lora_pass<bf16> &p)
 
 void cuda_lora_sums(struct cuda *c, const struct lora_sums<bf16> &s)
 {
-    if (cuda_lora_is_rank16(s)) {
-        cuda_lora_rank16_sums(c, s);
-        return;
-    }
     int ranks = s.rank <= 16 ? 16 : 32;
     int tiles = cuda_blocks((size_t)s.side[0].d, SUM_COLS) + cuda_blocks((size_t)s.side[1].d, SUM_COLS);
     dim3 grid((unsigned)tiles, (unsigned)s.n_members, (unsigned)cuda_blocks((size_t)s.rank, ranks));

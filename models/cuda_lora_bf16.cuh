@@ -48,12 +48,9 @@ __host__ __device__ static inline bool lora_is_aligned(const void *p)
     return (reinterpret_cast<uintptr_t>(p) & 15) == 0;
 }
 
-/* Passes and sums of rank 16 that are aligned to 16 bytes: cuda_lora_rank16.cu, cuda_lora_rank16_sums.cu. All
- * others: cuda_lora_bf16.cu. */
+/* Passes of rank 16 that are aligned to 16 bytes: cuda_lora_rank16.cu. All others: cuda_lora_bf16.cu. */
 bool cuda_lora_is_rank16(const struct lora_pass<bf16> &p);
-bool cuda_lora_is_rank16(const struct lora_sums<bf16> &s);
 int cuda_lora_rank16_rows(const struct cuda *c, int n);
 void cuda_lora_rank16_pass(struct cuda *c, const struct lora_pass<bf16> &p);
-void cuda_lora_rank16_sums(struct cuda *c, const struct lora_sums<bf16> &s);
 
 #endif

@@ -14,7 +14,7 @@
  * IS_BACK: P is B and Q is A, the mask is out's; else P is A and Q is B, the mask is in's. */
 #include "models/cuda_lora_bf16.cuh"
 
-enum { RANK = 16, BLOCK = 32, IN_AHEAD = 2, OUT_AHEAD = 2 };
+enum { RANK = 16, BLOCK = 32, IN_AHEAD = 3, OUT_AHEAD = 2 };
 
 /* GROUPS of 16 rows to a block, PARTS warps to a group. */
 enum { TALL_GROUPS = 2, TALL_PARTS = 4, FLAT_GROUPS = 1, FLAT_PARTS = 8 };
@@ -58,10 +58,9 @@ __device__ static inline void rank16_load(uint4 v[2], const bf16 *at, size_t ld,
 
 /* Tile t of P for a block: of rank 2g + t, columns 8q .. 8q+7. at names the lane's first value. */
 template <bool IS_BACK>
-__device__ static inline void rank16_load_p(float8 v[2], const float *at, int d, bool is_there)
+__device__ static inline void rank16_load_p(uint4 p[2], const float *at, int d, bool is_there)
 {
-    v[0] = {};
-    v[1] = {};
+    float8 v[2] = {};
     if (is_there && IS_BACK)
 #pragma unroll
         for (int j = 0; j < 8; j++) {
@@ -76,6 +75,8 @@ __device__ static inline void rank16_load_p(float8 v[2], const float *at, int d,
             float4 a = from[0], b = from[1];
             v[t] = {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
         }
+    p[0] = lora_pack(v[0]);
+    p[1] = lora_pack(v[1]);
 }
 
 /* acc += (mask * in) P^T for one block. */
@@ -103,9 +104,6 @@ __device__ static inline void rank16_mid_part(float acc[2][4], const struct lora
     const float *at = p.p.at + (size_t)member * p.stride +
                       (IS_BACK ? 8 * w.q * RANK + 2 * w.g : 2 * w.g * p.d_in + 8 * w.q);
     uint4 x[IN_AHEAD][2];
-    float8 next[2];
-    rank16_load_p<IS_BACK>(next, at + (size_t)from * STEP, p.d_in,
-                           from < to && from * BLOCK + 8 * w.q < p.d_in);
 #pragma unroll
     for (int u = 0; u < IN_AHEAD; u++)
         rank16_load(x[u], in, p.ld_in, w, from + u, to, p.d_in);
@@ -113,11 +111,10 @@ __device__ static inline void rank16_mid_part(float acc[2][4], const struct lora
 #pragma unroll
         for (int u = 0; u < IN_AHEAD; u++) {
             int block = first + u, col = block * BLOCK + 8 * w.q;
+            uint4 fragment[2];
             if (block >= to)
                 continue;
-            const uint4 fragment[2] = {lora_pack(next[0]), lora_pack(next[1])};
-            rank16_load_p<IS_BACK>(next, at + (size_t)(block + 1) * STEP, p.d_in,
-                                   block + 1 < to && col + BLOCK < p.d_in);
+            rank16_load_p<IS_BACK>(fragment, at + (size_t)block * STEP, p.d_in, col < p.d_in);
             if (!IS_BACK && p.drop_in.threshold)
 #pragma unroll
                 for (int i = 0; i < 2; i++)
@@ -163,22 +160,15 @@ template <bool IS_BACK> __device__ static inline constexpr int rank16_column(int
     return IS_BACK ? 4 * e + t : 2 * t + e;
 }
 
-/* The values of Q that a lane multiplies: ranks 4q .. 4q+3 of its column of each tile; with IS_BACK v[i] is
- * rank 4q + i, else column i. */
+/* The values of Q that a lane multiplies: ranks 4q .. 4q+3 of its column of each tile. */
 template <bool IS_BACK>
-__device__ static inline void rank16_load_q(float4 v[4], const float *at, int d, bool is_there)
+__device__ static inline void rank16_load_q(uint32_t f[4][2], const float *at, int d, bool is_there)
 {
+    float4 v[4] = {};
+    if (is_there)
 #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const float *from = at + (IS_BACK ? (size_t)i * (size_t)d : (size_t)(i * 2 * RANK));
-        v[i] = make_float4(0, 0, 0, 0);
-        if (is_there)
-            v[i] = *reinterpret_cast<const float4 *>(from);
-    }
-}
-
-template <bool IS_BACK> __device__ static inline void rank16_pack_q(uint32_t f[4][2], const float4 v[4])
-{
+        for (int i = 0; i < 4; i++)
+            v[i] = *reinterpret_cast<const float4 *>(at + (IS_BACK ? (size_t)i * (size_t)d : i * 2 * RANK));
     const float x[4][4] = {{v[0].x, v[0].y, v[0].z, v[0].w},
                            {v[1].x, v[1].y, v[1].z, v[1].w},
                            {v[2].x, v[2].y, v[2].z, v[2].w},
@@ -223,23 +213,14 @@ __device__ static inline void rank16_store(const float acc[4][4], uint4 y, const
         p.kept_out[(w.at + 8 * i) * (size_t)(p.d_out / 8) + (size_t)(col / 8)] = (uint8_t)bits;
 }
 
-/* Blocks that are n_processors apart tend to meet on one multiprocessor: they get neighbouring tiles, which
- * share an adapter there. One to one. */
-__device__ static inline int rank16_tile(int block, int n_tiles, int n_processors)
-{
-    int place = block % n_processors;
-    return place * (n_tiles / n_processors) + min(place, n_tiles % n_processors) + block / n_processors;
-}
-
 /* Of tall tiles a multiprocessor should hold three blocks. */
 template <bool IS_BACK, int GROUPS, int PARTS>
 __global__ __launch_bounds__(32 * GROUPS * PARTS,
-                             GROUPS == TALL_GROUPS ? 3 : 2) void lora_rank16_kernel(struct lora_pass<bf16> p,
-                                                                                    int n_processors)
+                             GROUPS == TALL_GROUPS ? 3 : 2) void lora_rank16_kernel(struct lora_pass<bf16> p)
 {
     enum { STEP = IS_BACK ? BLOCK : RANK * BLOCK };
     CUDA_SHARED(float4, sums);
-    struct lora_tile tile = p.tile[rank16_tile((int)blockIdx.x, p.n_tiles, n_processors)];
+    struct lora_tile tile = p.tile[blockIdx.x];
     struct rank16_warp w = rank16_place<GROUPS>(tile, IS_BACK ? p.drop_out : p.drop_in);
     float mid[2][4] = {};
     uint32_t factor[4];
@@ -250,12 +231,9 @@ __global__ __launch_bounds__(32 * GROUPS * PARTS,
     const float *at = p.q.at + (size_t)tile.member * p.stride +
                       (IS_BACK ? 4 * w.q * p.d_out + 4 * w.g : (w.g / 2 * 8 + w.g % 2) * RANK + 4 * w.q);
     uint4 y[OUT_AHEAD][2];
-    float4 next[4];
 #pragma unroll
     for (int u = 0; u < OUT_AHEAD; u++)
         rank16_load(y[u], out, p.ld_out, w, from + u, to, p.d_out);
-    rank16_load_q<IS_BACK>(next, at + (size_t)from * STEP, p.d_out,
-                           from < to && from * BLOCK + w.g / 2 * 8 < p.d_out);
     rank16_mid_finish<GROUPS, PARTS>(factor, mid, p, w, sums);
     for (int first = from; first < to; first += OUT_AHEAD)
 #pragma unroll
@@ -265,9 +243,7 @@ __global__ __launch_bounds__(32 * GROUPS * PARTS,
             float acc[4][4] = {};
             if (block >= to)
                 continue;
-            rank16_pack_q<IS_BACK>(q, next);
-            rank16_load_q<IS_BACK>(next, at + (size_t)(block + 1) * STEP, p.d_out,
-                                   block + 1 < to && col + BLOCK + w.g / 2 * 8 < p.d_out);
+            rank16_load_q<IS_BACK>(q, at + (size_t)block * STEP, p.d_out, col + w.g / 2 * 8 < p.d_out);
 #pragma unroll
             for (int t = 0; t < 4; t++)
                 cuda_mma(acc[t], factor, q[t]);
@@ -295,8 +271,7 @@ template <bool IS_BACK, int GROUPS, int PARTS>
 static void rank16_launch(struct cuda *c, const struct lora_pass<bf16> &p)
 {
     size_t shared = (size_t)(GROUPS * PARTS * RANK * RANK) * sizeof(float);
-    CUDA_LAUNCH(c, p.n_tiles, 32 * GROUPS * PARTS, shared, (lora_rank16_kernel<IS_BACK, GROUPS, PARTS>), p,
-                c->n_processors);
+    CUDA_LAUNCH(c, p.n_tiles, 32 * GROUPS * PARTS, shared, (lora_rank16_kernel<IS_BACK, GROUPS, PARTS>), p);
 }
 
 void cuda_lora_rank16_pass(struct cuda *c, const struct lora_pass<bf16> &p)

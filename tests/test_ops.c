@@ -462,7 +462,7 @@ static void backends_are_found_by_name(void)
     char text[200];
     l.op->describe(l.b, text, sizeof(text));
     CHECK_HAS(text, l.op->name);
-    CHECK_HAS(text, "0."); /* the library's version */
+    CHECK_TRUE(strpbrk(text, "0123456789")); /* the library's version */
     lab_close(&l);
 }
 

@@ -255,7 +255,8 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
         lora_layout_init(&l->layout, t5_config_of(l->model), &spec->lora);
     l->size = spec->is_full ? t5_n_flat(l->model) : l->layout.size;
     if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
-        (code = learner_check_memory(&l->spec, l->size, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
+        (code = learner_check_memory(&l->spec, l->size, e)) ||
+        (code = learner_fit(&l->spec, l->model, l->train, &l->split, l->most_steps, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
         (code = open_memo(l, e)) || (code = begin_weights(l, e)))
         goto done;
     server_state_init_f32(&l->server, &spec->server, l->size, l->adapter);
@@ -299,15 +300,18 @@ void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
     size_t n_empty = l->train->n_empty + l->heldout->n_empty + (l->test ? l->test->n_empty : 0);
-    char empty[64] = "", test[64] = "";
+    char empty[64] = "", test[64] = "", passes[64] = "";
+    size_t chunk = learner_chunk(&l->spec);
+    if (chunk < l->spec.n_per_round)
+        snprintf(passes, sizeof(passes), ", %zu client%s at a time", chunk, chunk == 1 ? "" : "s");
     if (n_empty)
         snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);
     if (l->test)
         snprintf(test, sizeof(test), ", %zu to test on", l->test->n);
     snprintf(out, n,
-             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; %.0f MiB per pass",
+             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; %.0f MiB per pass%s",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, empty, test, (double)trainer_bytes(l->trainer) / 1048576.0);
+             l->train->n, l->heldout->n, empty, test, (double)trainer_bytes(l->trainer) / 1048576.0, passes);
 }
 
 size_t learner_adapter_size(const struct learner *l)

@@ -7,6 +7,7 @@
 #include "sim/base/mem.h"
 #include "sim/pick.h"
 
+#define GPU_SHARE 0.9 /* of its memory for weights and a training pass; the rest is for evaluation and drivers */
 #define MAX_PLANNED 2e6 /* participations looked at; runs of more take the upper bound */
 
 size_t learner_chunk(const struct learner_spec *s)
@@ -101,6 +102,42 @@ struct train_limits learner_limits(const struct learner_spec *s, const struct da
     if (!s->is_full) /* there a pass is one client's */
         plan_largest_step(&v, &t);
     return t;
+}
+
+/* Bytes that a pass may take; 0: any number. */
+static double room_of(const struct learner_spec *s, const struct t5 *model)
+{
+    const struct backend_ops *ops = t5_ops(model);
+    if (s->memory_bytes > 0)
+        return s->memory_bytes;
+    if (strcmp(ops->name, "cpu") == 0)
+        return 0;
+    double weights = (double)t5_n_flat(model) * (double)sizeof(float);
+    if (ops->value_bytes != sizeof(float))
+        weights += (double)t5_n_flat(model) * (double)ops->value_bytes;
+    return GPU_SHARE * (double)ops->memory_bytes(t5_backend(model)) - weights;
+}
+
+enum err_code learner_fit(struct learner_spec *s, const struct t5 *model, const struct dataset *train,
+                          const struct split *split, size_t most_steps, struct err *e)
+{
+    double room = room_of(s, model);
+    if (room == 0)
+        return OK;
+    for (size_t chunk = learner_chunk(s);; chunk = (chunk + 1) / 2) {
+        s->chunk = (int)chunk;
+        struct train_limits limits = learner_limits(s, train, split, most_steps);
+        size_t needs =
+            trainer_plan(model, s->is_full ? NULL : &s->lora, &limits, &s->hyper, s->n_workers);
+        if (needs > 0 && (double)needs <= room)
+            return OK;
+        if (chunk > 1 && !s->is_full) /* there a pass is one client's anyway */
+            continue;
+        return err_set(e, s->memory_bytes > 0 ? ERR_LIMIT : ERR_MEMORY,
+                       "a training pass of one client needs %.0f MiB beside the weights, %s %.0f MiB",
+                       (double)needs / 0x1p20, s->memory_bytes > 0 ? "compute.memory allows" : "the GPU has",
+                       (room > 0 ? room : 0) / 0x1p20);
+    }
 }
 
 /* Sets of weights that a full run holds, in float32 values per weight: the model, the trainer's

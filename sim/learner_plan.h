@@ -17,6 +17,12 @@ bool learner_evaluates(const struct learner_spec *s);
 struct train_limits learner_limits(const struct learner_spec *s, const struct dataset *train,
                                    const struct split *split, size_t most_steps);
 
+/* Cuts s->chunk until a training pass is planned to fit s->memory_bytes (or nine tenths of the GPU's memory,
+ * its weights aside): a function of the scenario and the kind of device, not of what is free at the moment.
+ * ERR_LIMIT, ERR_MEMORY: one client's does not fit, with the numbers. */
+enum err_code learner_fit(struct learner_spec *s, const struct t5 *model, const struct dataset *train,
+                          const struct split *split, size_t most_steps, struct err *e);
+
 /* Full fine-tuning of n_weights values is refused before it starts when its weights and optimizer
  * states alone are more than the machine's memory: ERR_MEMORY with both. */
 enum err_code learner_check_memory(const struct learner_spec *s, size_t n_weights, struct err *e);

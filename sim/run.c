@@ -103,6 +103,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .n_rounds = s->federation.rounds,
                                 .dealing = s->federation.dealing,
                                 .chunk = (int)s->compute.chunk,
+                                .memory_bytes = s->compute.memory_bytes,
                                 .n_workers = r->perf.n_workers,
                                 .eval_samples = s->evaluate.every ? s->evaluate.samples : 0,
                                 .eval_batch = s->evaluate.batch,

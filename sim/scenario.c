@@ -106,6 +106,7 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
     const char *const profile = "profile";
     const size_t first_reading = 0;
     const int64_t no_chunk = 0;
+    const double no_limit = 0;
     const char *time;
     size_t reading = 0;
     int64_t chunk = 0;
@@ -128,6 +129,9 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
         code = json_choice(o, "profile_reading", readings, 2, &first_reading, &reading, e);
     if (!code)
         code = json_int(o, "chunk", 0, SCENARIO_MAX_CLIENTS, &no_chunk, &chunk, e);
+    if (!code)
+        code = json_quantity(o, "memory", UNIT_SIZE_BYTES, 1, SCENARIO_MAX_PAYLOAD_BYTES, &no_limit,
+                             &c->memory_bytes, e);
     c->reading = reading == 0 ? DEVICE_PRINTED : DEVICE_OPT_STEP;
     c->chunk = (size_t)chunk;
     return code ? code : json_finish(o, e);

@@ -120,6 +120,7 @@ struct scenario_compute {
     double fixed_s;  /* otherwise: every client's fine-tuning seconds in a round, >= 0 */
     enum device_reading reading;
     size_t chunk; /* clients of one training pass (a job); 0: the whole cohort */
+    double memory_bytes; /* at most, of one training pass, weights aside; 0: no such limit */
 };
 
 struct scenario_evaluate {

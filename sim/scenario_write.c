@@ -169,6 +169,8 @@ static void write_rest(const struct scenario *s, struct json_out *o)
     json_out_string(o, "profile_reading",
                     c->reading == DEVICE_PRINTED ? "printed" : "without-double-count");
     json_out_int(o, "chunk", (int64_t)c->chunk);
+    if (c->memory_bytes > 0)
+        write_quantity(o, "memory", c->memory_bytes, "B");
     json_out_end(o, '}');
     write_evaluate(s, o);
     json_out_begin(o, "energy", '{');

@@ -138,6 +138,21 @@ static void training_in_chunks_changes_results_by_rounding_only(void)
     csv_close(b);
 }
 
+/* The whole cohort of ten takes 167 MiB, two clients 66. */
+static void a_limit_on_memory_cuts_the_cohort(void)
+{
+    CHECK_INT(quickstart("pairs", 2, "--set compute.chunk=2 --set evaluate.every=0"), 0);
+    CHECK_INT(quickstart("limit", 2, "--set compute.memory=80MB --set evaluate.every=0"), 0);
+    struct csv *a = program_csv("pairs/rounds.csv"), *b = program_csv("limit/rounds.csv");
+    for (size_t i = 0; i < csv_rows(a); i++)
+        CHECK_NEAR(program_cell(b, i, "train_loss"), program_cell(a, i, "train_loss"), 0);
+    csv_close(a);
+    csv_close(b);
+    CHECK_INT(quickstart("limit", 2, "--set compute.memory=1MB --set evaluate.every=0"), 2);
+    CHECK_HAS(program_text("err.txt"), "needs");
+    CHECK_HAS(program_text("err.txt"), "compute.memory allows 1 MiB");
+}
+
 /* Interrupted as soon as its first round is on the screen. */
 static void ctrl_c_leaves_complete_rounds_and_exit_130(void)
 {
@@ -228,6 +243,7 @@ int main(void)
     CASE(samples_shows_first_and_last_texts);
     CASE(another_seed_gives_another_run);
     CASE(training_in_chunks_changes_results_by_rounding_only);
+    CASE(a_limit_on_memory_cuts_the_cohort);
     CASE(ctrl_c_leaves_complete_rounds_and_exit_130);
     CASE(an_interrupted_first_round_leaves_the_former_results);
     CASE(rounds_without_a_result_leave_the_model_as_it_was);

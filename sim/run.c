@@ -73,7 +73,9 @@ enum err_code run_settle(struct scenario *s, struct backend_choice *out, struct 
 static void say_backend(const struct run *r)
 {
     const struct backend_choice *c = &r->choice;
-    if (c->passed_over[0])
+    /* Where no driver is loaded nobody expects a GPU to be taken. */
+    bool has_driver = file_exists("/dev/nvidiactl") || file_exists("/dev/nvhost-gpu");
+    if (c->passed_over[0] && has_driver)
         log_note(r->log, "no GPU is used: %s", c->passed_over);
     char threads[32] = "";
     if (strcmp(c->ops->name, "cpu") == 0) /* a GPU has no use for them */

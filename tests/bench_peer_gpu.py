@@ -7,7 +7,8 @@ of 8, padded to its longest input and target; lengths are drawn from the log-nor
 bench draws from (in (4.739, 0.749), out (3.221, 0.531), correlation 0.60, at most 512 and 95). Weights and tokens
 are random. Changing the adapter between clients is not counted. Needs torch, transformers, peft and a GPU.
 
-  bench_peer_gpu.py [small|base|large ...]     prints a line per model and way to compute, ms per step of the cohort
+  bench_peer_gpu.py [small|base|large[:WAY] ...]     a line per model and way to compute, ms per step of the cohort
+                                                     WAY: autocast, bf16 (weights), float32; default: all three
 """
 import math
 import statistics
@@ -19,7 +20,8 @@ import torch
 import transformers
 
 SHAPES = {"small": (512, 1024, 6, 8), "base": (768, 2048, 12, 12), "large": (1024, 2816, 16, 24)}
-CLIENTS, BATCH, STEPS, WARMUP = 10, 8, 7, 2
+CLIENTS, BATCH, STEPS, WARMUP = 10, 8, 5, 1
+WAYS = ("autocast", "bf16", "float32")
 
 
 def lengths(generator):
@@ -50,7 +52,7 @@ def build(name, way):
                                    decoder_start_token_id=0)
     torch.manual_seed(1)
     model = transformers.T5ForConditionalGeneration(config).cuda()
-    if way == "bf16 weights":
+    if way == "bf16":
         model = model.to(torch.bfloat16)
     lora = peft.LoraConfig(r=16, lora_alpha=32, lora_dropout=0.05, target_modules=["q", "v"])
     return peft.get_peft_model(model, lora).train()
@@ -75,7 +77,7 @@ def measure(name, way):
         if step >= WARMUP:
             seconds.append(time.perf_counter() - start)
             tokens += sum(n for _, n in work)
-    print(f"flan-t5-{name:6s} {way:13s} {1e3 * statistics.median(seconds):8.2f} ms a step of the cohort "
+    print(f"flan-t5-{name:6s} {way:8s} {1e3 * statistics.median(seconds):8.2f} ms a step of the cohort "
           f"({1e3 * min(seconds):.2f} .. {1e3 * max(seconds):.2f}), {tokens / sum(seconds):9.0f} tokens/s, "
           f"peak {torch.cuda.max_memory_allocated() / 2**20:.0f} MiB", flush=True)
     torch.cuda.reset_peak_memory_stats()
@@ -83,6 +85,7 @@ def measure(name, way):
 
 print(f"torch {torch.__version__}, transformers {transformers.__version__}, peft {peft.__version__}, "
       f"{torch.cuda.get_device_name()}", flush=True)
-for model_name in sys.argv[1:] or ["small", "large"]:
-    for how in ("autocast", "bf16 weights", "float32"):
+for wanted in sys.argv[1:] or ["small", "large"]:
+    model_name, _, one_way = wanted.partition(":")
+    for how in [one_way] if one_way else WAYS:
         measure(model_name, how)

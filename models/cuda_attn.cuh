@@ -6,7 +6,7 @@
  *   ds_ij = p_ij (m_ij (do_i . v_j) - D_i)   dv_j = sum_i p_ij m_ij do_i
  *   dq_i = sum_j ds_ij k_j   dk_j = sum_i ds_ij q_i   dbias(b) = sum of ds_ij with bucket(j - i) = b
  * m is dropout's mask, 0 or the scale. A kernel with a block per tile of queries gives D and dq, then one
- * with a block per tile of keys gives dk and dv: no two blocks add to the same place. Where memory allows, bf16
+ * with a block per tile of keys gives dk and dv: no two blocks add to the same place. With heads enough, bf16
  * has one kernel with a block per tile of keys that gives all three, dq in parts, one for each tile of keys,
  * and another that adds these up in the order of the keys: probabilities and masks are made once. */
 #ifndef MODELS_CUDA_ATTN_CUH
@@ -22,10 +22,15 @@ enum {
     ATTN_MAX_D_PARTS = 64,
 };
 
-/* The most that parts of dq take; part of cuda.cu's scratch_bytes. The emulation has less, so that small tests
- * meet the limit. */
+/* What parts of dq take at most, or those of one head where that is more; in cuda.cu's scratch_bytes. And from
+ * how many heads on there are parts: with few of them, two kernels were faster (6 heads, H200: 76 us against
+ * 91; 16 heads: 180 against 149). It must not hang on a call's sequences, as a sequence's results do not depend
+ * on its neighbours. The emulation has less of both, so that small tests meet the limits. */
 #ifndef ATTN_PARTS_BYTES
 #define ATTN_PARTS_BYTES ((size_t)128 << 20)
+#endif
+#ifndef ATTN_PARTS_HEADS
+#define ATTN_PARTS_HEADS 12
 #endif
 
 /* Where a tile lies: the sequence's rows and position, and the tile's first query or key in it. */
@@ -59,8 +64,7 @@ template <typename T> struct attn_job {
     T *o, *dq, *dk, *dv;
 };
 
-/* cuda_attn_plan.cu. False: the failure is kept, do nothing. wants_parts: give it dq_parts where they fit; the
- * bias's gradient does without. */
+/* cuda_attn_plan.cu. False: the failure is kept, do nothing. wants_parts: give it dq_parts. */
 bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
                     struct attn_plan *out);
 /* dbias_table += the blocks' partial sums, in the order of the tiles */
@@ -78,7 +82,8 @@ static inline bool attn_job_of(struct cuda *c, const struct attn_args *a, bool i
     job->dq = (T *)a->dq;
     job->dk = (T *)a->dk;
     job->dv = (T *)a->dv;
-    bool wants_parts = is_backward && sizeof(T) == sizeof(bf16) && a->d_kv <= ATTN_MAX_D_PARTS;
+    bool wants_parts = is_backward && sizeof(T) == sizeof(bf16) && a->d_kv <= ATTN_MAX_D_PARTS &&
+                       a->n_heads >= ATTN_PARTS_HEADS && !a->dbias_table;
     return cuda_attn_plan(c, a, is_backward, wants_parts, &job->plan);
 }
 

@@ -145,7 +145,8 @@ template <int D> static size_t forward_bytes(void)
 
 /* o_i = sum_j m_ij p_ij v_j. Warps without queries only help to copy. */
 template <int D, bool DROPS, bool HAS_BIAS>
-__global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 4 : 2) attn_bf16_kernel(struct attn_job<bf16> job)
+__global__ void __launch_bounds__(ATTN_THREADS, D > 64 ? 2 : HAS_BIAS ? 4 : 3)
+    attn_bf16_kernel(struct attn_job<bf16> job)
 {
     CUDA_SHARED(bf16, shared);
     enum { SIZE = attn_bf16<D>::SIZE };

@@ -21,29 +21,44 @@ struct dq_rows {
     int end[2];
 };
 
-/* D_i = do_i . o_i of a row, by two threads, neighbours, which both get it. */
+/* D_i = do_i . o_i of a row, by two threads, neighbours, which both get it. All loads come first. */
+template <int D>
 __device__ static inline float delta_of(const struct attn_job<bf16> &job, size_t row, int head)
 {
     const struct attn_plan &p = job.plan;
-    size_t from = row * p.ld_o + (size_t)head * (size_t)p.d;
-    float sum = 0;
-    for (int col = (int)threadIdx.x % 2 * 8; col < p.d; col += 16) {
-        float8 x = cuda_load8(job.dout + from + col, 8), y = cuda_load8(job.o + from + col, 8);
+    int col = (int)threadIdx.x % 2 * 8;
+    size_t from = row * p.ld_o + (size_t)head * (size_t)p.d + (size_t)col;
+    uint4 x[D / 16], y[D / 16];
 #pragma unroll
-        for (int c = 0; c < 8; c++)
-            sum = fmaf(x.v[c], y.v[c], sum);
+    for (int i = 0; i < D / 16; i++) {
+        x[i] = y[i] = make_uint4(0, 0, 0, 0);
+        if (col + 16 * i < p.d) {
+            x[i] = *reinterpret_cast<const uint4 *>(job.dout + from + 16 * i);
+            y[i] = *reinterpret_cast<const uint4 *>(job.o + from + 16 * i);
+        }
+    }
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < D / 16; i++) {
+        const uint32_t a[4] = {x[i].x, x[i].y, x[i].z, x[i].w}, b[4] = {y[i].x, y[i].y, y[i].z, y[i].w};
+#pragma unroll
+        for (int k = 0; k < 4; k++) {
+            sum = fmaf(__uint_as_float(a[k] << 16), __uint_as_float(b[k] << 16), sum);
+            sum = fmaf(__uint_as_float(a[k] & 0xffff0000u), __uint_as_float(b[k] & 0xffff0000u), sum);
+        }
     }
     return sum + __shfl_xor_sync(0xffffffffu, sum, 1);
 }
 
 /* D of the block's queries, to shared and to the plan. */
+template <int D>
 __device__ static inline void find_delta(float *delta, const struct attn_job<bf16> &job,
                                          const struct attn_tile &t, int head)
 {
     const struct attn_plan &p = job.plan;
     int i = (int)threadIdx.x / 2, n = t.n_q - t.first;
     size_t row = (size_t)(t.q0 + t.first + (i < n ? i : 0));
-    float sum = delta_of(job, row, head);
+    float sum = delta_of<D>(job, row, head);
     if (threadIdx.x % 2 != 0)
         return;
     delta[i] = sum;
@@ -184,7 +199,7 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dq_ke
     attn_copy_tile<D>(shared + 2 * SIZE, k, p.ld_kv, t.n_k, p.d);
     attn_copy_tile<D>(shared + 4 * SIZE, v, p.ld_kv, t.n_k, p.d);
     cuda_copy_commit();
-    find_delta(delta, job, t, head);
+    find_delta<D>(delta, job, t, head);
     for (int i = (int)threadIdx.x; ds && i < p.n_buckets; i += ATTN_THREADS)
         sums[i] = 0;
     __syncthreads();
@@ -231,7 +246,7 @@ struct query_side {
 };
 
 /* Past the last query lse is infinite, which makes p 0. HAS_DQ: there is no kernel before that gave D. */
-template <bool DROPS, bool HAS_DQ>
+template <int D, bool DROPS, bool HAS_DQ>
 __device__ static inline void load_side(struct query_side *to, const struct attn_job<bf16> &job,
                                         const struct attn_tile &t, int head, int first)
 {
@@ -246,7 +261,7 @@ __device__ static inline void load_side(struct query_side *to, const struct attn
         to->stat[i][1] = i < n ? p.delta[at] : 0.0f;
     if (HAS_DQ) {
         int pair = (int)threadIdx.x / 2;
-        float delta = delta_of(job, (size_t)(t.q0 + first + (pair < n ? pair : 0)), head);
+        float delta = delta_of<D>(job, (size_t)(t.q0 + first + (pair < n ? pair : 0)), head);
         if (threadIdx.x % 2 == 0)
             to->stat[pair][1] = delta;
     }
@@ -288,7 +303,7 @@ __device__ static inline void gradient_cols(float s[][4], float dp[][4], const s
 }
 
 /* ds of a pair of tiles, [keys][queries], in shared memory: the left factor of dq, transposed. */
-enum { DS_LD = ATTN_TILE + 8, DS_SIZE = ATTN_TILE * DS_LD };
+enum { DS_LD = ATTN_TILE + 8, DS_SIZE = ATTN_TILE * DS_LD, SUM_ROWS = 16 };
 
 /* Keeps the warp's ds of 16 N queries from `first` on. */
 template <int N> __device__ static inline void keep_left(bf16 *ds, const uint32_t packed[N][4], int first)
@@ -420,7 +435,7 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2)
     cuda_copy_commit();
     for (int stage = 0; first < t.n_q; first += ATTN_TILE, stage ^= 1) {
         int next = first + ATTN_TILE;
-        load_side<DROPS, HAS_DQ>(side + stage, job, t, head, first);
+        load_side<D, DROPS, HAS_DQ>(side + stage, job, t, head, first);
         cuda_copy_wait<0>();
         __syncthreads(); /* this tile is there, and nobody reads the one before it any more */
         if (next < t.n_q) {
@@ -450,32 +465,33 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2)
     attn_store<D>(job.dk + row * p.ld_kv + col, p.ld_kv, n, p.d, dk, 1, 1, shared + SIZE);
 }
 
-/* dq = the sum of its parts, in the order of the keys, where store_dq has not written it. */
+/* dq = the sum of its parts, in the order of the keys, where store_dq has not written it. A block has 16 rows of
+ * a tile of queries and one head, a thread eight columns of a row. */
 __global__ void __launch_bounds__(ATTN_THREADS) attn_bf16_sum_kernel(struct attn_job<bf16> job, int first_head,
                                                                      int n_heads)
 {
+    enum { ROWS = SUM_ROWS, SLICES = ATTN_TILE / ROWS };
     const struct attn_plan &p = job.plan;
-    struct attn_tile t = p.q_tiles[(int)blockIdx.x / n_heads];
-    int at_head = (int)blockIdx.x % n_heads, chunks = p.d / 8;
-    if (t.n_k > 0 && !attn_has_parts(t.n_k))
+    int block = (int)blockIdx.x / SLICES, at_head = block % n_heads;
+    struct attn_tile t = p.q_tiles[block / n_heads];
+    int row = (int)blockIdx.x % SLICES * ROWS + (int)threadIdx.x / (ATTN_THREADS / ROWS);
+    int col = (int)threadIdx.x % (ATTN_THREADS / ROWS) * 8, n = t.n_q - t.first;
+    if (row >= n || col >= p.d || (t.n_k > 0 && !attn_has_parts(t.n_k)))
         return;
-    int n = t.n_q - t.first < ATTN_TILE ? t.n_q - t.first : ATTN_TILE;
-    int n_seen = attn_keys_seen(p, t, t.first + n);
+    int n_seen = attn_keys_seen(p, t, t.first + (n < ATTN_TILE ? n : ATTN_TILE));
     size_t stride = (size_t)p.heads_at_once * ATTN_TILE * (size_t)p.d;
-    const float *parts = n_seen > 0 ? attn_dq_part(p, t, t.first, 0, at_head) : NULL;
-    bf16 *dq = job.dq + (size_t)(t.q0 + t.first) * p.ld_q + (size_t)(first_head + at_head) * (size_t)p.d;
-    for (int i = (int)threadIdx.x; i < n * chunks; i += ATTN_THREADS) {
-        const float *from = n_seen > 0 ? parts + 8 * i : NULL;
-        float8 sum = {};
+    const float *from = n_seen > 0 ? attn_dq_part(p, t, t.first, 0, at_head) + row * p.d + col : NULL;
+    float8 sum = {};
 #pragma unroll 4
-        for (int key = 0; key < n_seen; key += ATTN_TILE, from += stride) {
-            float8 x = cuda_load8(from, 8);
+    for (int key = 0; key < n_seen; key += ATTN_TILE, from += stride) {
+        float4 a = reinterpret_cast<const float4 *>(from)[0], b = reinterpret_cast<const float4 *>(from)[1];
+        const float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
 #pragma unroll
-            for (int e = 0; e < 8; e++)
-                sum.v[e] += x.v[e];
-        }
-        cuda_store8(dq + (size_t)(i / chunks) * p.ld_q + (size_t)(i % chunks * 8), sum, 8);
+        for (int e = 0; e < 8; e++)
+            sum.v[e] += x[e];
     }
+    size_t to = (size_t)(t.q0 + t.first + row) * p.ld_q + (size_t)((first_head + at_head) * p.d + col);
+    cuda_store8(job.dq + to, sum, 8);
 }
 
 template <int D> static void backward_at_once(struct cuda *c, const struct attn_job<bf16> &job)
@@ -491,7 +507,8 @@ template <int D> static void backward_at_once(struct cuda *c, const struct attn_
             CUDA_LAUNCH(c, p->n_k_tiles * n, ATTN_THREADS, n_bytes, (attn_bf16_dkv_kernel<D, false, true>), job,
                         head, n);
         if (p->has_sums)
-            CUDA_LAUNCH(c, p->n_q_tiles * n, ATTN_THREADS, 0, attn_bf16_sum_kernel, job, head, n);
+            CUDA_LAUNCH(c, p->n_q_tiles * n * (ATTN_TILE / SUM_ROWS), ATTN_THREADS, 0, attn_bf16_sum_kernel, job,
+                        head, n);
     }
 }
 

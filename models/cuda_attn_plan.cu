@@ -177,9 +177,8 @@ static size_t find_parts(const struct attn_args *a, struct attn_plan *p)
         p->has_sums |= a->q_len[s] > 0 && (a->k_len[s] <= 0 || attn_has_parts(a->k_len[s]));
     }
     size_t fit = pairs ? most / per_pair / pairs : (size_t)a->n_heads;
+    fit = fit < 1 ? 1 : fit;
     fit = fit < (size_t)a->n_heads ? fit : (size_t)a->n_heads;
-    if (fit == 0)
-        return 0;
     size_t rounds = ((size_t)a->n_heads + fit - 1) / fit; /* of much the same size */
     fit = ((size_t)a->n_heads + rounds - 1) / rounds;
     p->heads_at_once = (int)fit;
@@ -192,7 +191,7 @@ static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool wants_p
     bool has_partial = a->dbias_table;
     size_t heads = (size_t)a->n_heads, n_delta = query_rows(a) * heads;
     size_t n_partial = has_partial ? (size_t)p->n_q_tiles * heads * (size_t)a->n_buckets : 0;
-    size_t n_parts = wants_parts && !has_partial ? find_parts(a, p) : 0;
+    size_t n_parts = wants_parts ? find_parts(a, p) : 0;
     if (n_delta == 0)
         return true;
     float *at = (float *)cuda_scratch(c, 1, (n_delta + n_partial + n_parts + 96) * sizeof(float));

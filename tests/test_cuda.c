@@ -394,10 +394,12 @@ static void attention_of_ragged_sequences(struct duo *d)
     static const int32_t few[] = {2, 1, 0, 33, 9};
     static const int32_t long_one[] = {130}, ones[] = {1, 1, 1}, keys[] = {6, 65, 130}, pos[] = {5, 64, 129};
     static const struct heads of_float[] = {{1, 5, true, false, 0}, {3, 16, true, false, 0.1f},
-                                            {2, 36, true, true, 0.1f}, {2, 65, false, false, 0.1f}, {1, 64, true, true, 0}};
+                                            {2, 36, true, true, 0.1f}, {2, 65, false, false, 0.1f}, {1, 64, true, true, 0},
+                                            {12, 8, false, false, 0.1f}};
     static const struct heads of_bf16[] = {{1, 8, true, false, 0}, {3, 16, true, false, 0.1f},
-                                           {2, 64, true, true, 0.1f}, {2, 64, false, false, 0.1f}, {1, 32, true, true, 0}};
-    for (int i = 0; i < 5; i++) {
+                                           {2, 64, true, true, 0.1f}, {2, 64, false, false, 0.1f}, {1, 32, true, true, 0},
+                                           {12, 64, false, false, 0.1f}}; /* 12: dq comes in parts */
+    for (int i = 0; i < 6; i++) {
         const struct heads *h = d->is_bf16 ? &of_bf16[i] : &of_float[i];
         check_attention(d, h, 1, one, one, NULL);
         check_attention(d, h, 5, some, some, NULL);

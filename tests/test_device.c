@@ -264,6 +264,21 @@ static void a_profile_is_found_as_a_file_and_by_name(void)
     file_remove_tree(home, NULL);
 }
 
+/* energy/profiles, without any VERYEDGE_HOME. */
+static void the_measured_gpu_is_a_device(void)
+{
+    struct device d;
+    struct err e = {0};
+    struct device_work w = {"flan-t5-small", 8, 1e12, 0, 0, DEVICE_PRINTED};
+    CHECK_INT(parse("{\"device\": \"h200-bf16\"}", &d, &e), OK);
+    CHECK_NEAR(device_step(&d, &w).seconds, 0.00714, 0);
+    CHECK_NEAR(device_step(&d, &w).watts, 322.7, 0);
+    CHECK_STR(device_step(&d, &w).time_source, "measured");
+    w.model = "flan-t5-large";
+    w.minibatch = 64;
+    CHECK_NEAR(device_step(&d, &w).seconds, 0.25322, 0);
+}
+
 static void a_fit_finds_the_roofline_that_made_the_steps(void)
 {
     const struct roofline want = {2e12, 50e9, 1, 4e-3};
@@ -301,6 +316,7 @@ int main(void)
     CASE(mistakes_in_a_device_are_named);
     CASE(what_is_written_reads_back_the_same);
     CASE(a_profile_is_found_as_a_file_and_by_name);
+    CASE(the_measured_gpu_is_a_device);
     CASE(a_fit_finds_the_roofline_that_made_the_steps);
     return test_end();
 }

@@ -67,6 +67,13 @@ static enum err_code open_device(struct cuda *c, struct err *e)
 {
     int n = 0;
     cudaError_t code = cudaGetDeviceCount(&n);
+    if (code == cudaErrorInsufficientDriver) {
+        int version = 0;
+        cudaGetLastError();
+        cudaRuntimeGetVersion(&version);
+        return err_set(e, ERR_DEVICE, "no NVIDIA driver is loaded here, or one older than CUDA %d.%d's",
+                       version / 1000, version % 1000 / 10);
+    }
     if (code != cudaSuccess || n < 1) {
         cudaGetLastError();
         return err_set(e, ERR_DEVICE, "no usable GPU: %s",
@@ -98,14 +105,14 @@ static enum err_code cuda_open(const struct backend_ops *ops, struct backend **o
 {
     struct cuda *c = (struct cuda *)calloc(1, sizeof(*c));
     if (!c)
-        return err_set(e, ERR_MEMORY, "cuda backend: no memory");
+        return err_set(e, ERR_MEMORY, "no memory for a backend");
     c->base.ops = ops;
     enum err_code code = open_device(c, e);
     if (!code)
         code = cuda_gemm_open(c, e);
     if (code) {
         cuda_close(&c->base);
-        return err_in(e, code, "cuda backend");
+        return code;
     }
     *out = &c->base;
     return OK;

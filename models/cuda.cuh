@@ -277,19 +277,12 @@ __device__ static inline float8 cuda_mask8(const struct cuda_drop &d, size_t row
     return m;
 }
 
-/* --- a warp's sums: every lane gets them, added in one fixed order --- */
+/* --- a warp's sum: every lane gets it, added in one fixed order --- */
 
 __device__ static inline float cuda_warp_sum(float x)
 {
     for (int i = 16; i > 0; i /= 2)
         x += __shfl_xor_sync(0xffffffffu, x, i);
-    return x;
-}
-
-__device__ static inline float cuda_warp_max(float x)
-{
-    for (int i = 16; i > 0; i /= 2)
-        x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, i));
     return x;
 }
 

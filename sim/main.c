@@ -23,6 +23,7 @@ static const struct command {
     {"samples", "print what a run's model wrote before the first round and after the last", cmd_samples},
     {"merge", "make one model folder of an adapter and the model it belongs to", cmd_merge},
     {"report", "one HTML page about the results of one run, or of several compared", cmd_report},
+    {"plot", "curves of one run, or of several, in the terminal", cmd_plot},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
     {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };
@@ -31,10 +32,10 @@ enum { N_COMMANDS = sizeof(COMMANDS) / sizeof(COMMANDS[0]) };
 static void print_help(void)
 {
     printf("veryedge: what will this federated fine-tuning job cost on this network, in time, energy and\n"
-           "model quality? Simulates every transfer, trains every client for real.\n\n"
-           "usage: veryedge COMMAND [OPTIONS]\n\ncommands:\n");
+           "model quality? Simulates every transfer, trains every client for real.\n"
+           "usage: veryedge COMMAND [OPTIONS], where COMMAND is one of\n");
     for (int i = 0; i < N_COMMANDS; i++)
-        printf("  %-9s %s\n", COMMANDS[i].name, COMMANDS[i].what);
+        printf("  %-11s %s\n", COMMANDS[i].name, COMMANDS[i].what);
     printf("\nveryedge COMMAND --help explains a command, veryedge --version this build and its libraries\n\n"
            "examples:\n"
            "  veryedge run scenarios/quickstart.json --set network.topology=wired\n\n"

@@ -3,15 +3,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "sim/axis.h"
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
 #include "sim/base/text.h"
 #include "sim/cells.h"
-#include "sim/report_chart.h"
 
 /* Places in the drawing; a panel's are relative to its top. */
 enum { WIDTH = 720, HEAD = 34, PANEL = 250, LEFT = 78, RIGHT = 24, TOP = 30, BOTTOM = 52 };
-enum { LEGEND = 170, LINE = 16, LETTER = 7, MAX_TICKS = 24, N_COLORS = 8 };
+enum { LEGEND = 170, LINE = 16, LETTER = 7, N_COLORS = 8 };
 
 #define HUGE_VALUE 1e300
 
@@ -76,8 +76,7 @@ struct frame {
     const double *place; /* [p->n], 0 .. 1 */
     const size_t *order; /* [p->n], of the points from left to right */
     double top, right;   /* of the panel; the right edge of the curves */
-    double lo, hi;       /* the values at the lower and upper edge */
-    bool is_log;
+    struct axis axis;
 };
 
 static double place_x(const struct frame *f, size_t i)
@@ -87,8 +86,7 @@ static double place_x(const struct frame *f, size_t i)
 
 static double place_y(const struct frame *f, double v)
 {
-    double at = f->is_log ? log(v / f->lo) / log(f->hi / f->lo) : (v - f->lo) / (f->hi - f->lo);
-    return f->top + PANEL - BOTTOM - at * (PANEL - TOP - BOTTOM);
+    return f->top + PANEL - BOTTOM - axis_place(&f->axis, v) * (PANEL - TOP - BOTTOM);
 }
 
 static size_t n_drawn(const struct plot_panel *panel)
@@ -108,47 +106,20 @@ static bool find_frame(struct frame *f)
             }
     if (!(lo <= hi))
         return false;
-    f->is_log = lo > 0 && hi >= PLOT_LOG_Y * lo;
-    if (f->is_log) {
-        f->lo = lo / 1.2;
-        f->hi = hi * 1.2;
-        return true;
-    }
-    if (lo >= 0 && lo <= hi / 2)
-        lo = 0;
-    double room = hi > lo ? 0.06 * (hi - lo) : 0.5 * fabs(hi) + (hi == 0);
-    f->lo = lo == 0 && hi > 0 ? 0 : lo - room;
-    f->hi = hi + room;
+    f->axis = axis_of(lo, hi);
     return true;
-}
-
-/* 1, 2 and 5 of each power of ten between the edges, or the powers alone where there are many. */
-static size_t log_ticks(double lo, double hi, double *out)
-{
-    static const double FACTORS[] = {1, 2, 5};
-    size_t n = 0;
-    double decades = log10(hi / lo);
-    for (double k = floor(log10(lo)); k <= log10(hi); k += decades > 12 ? 3 : 1)
-        for (int i = 0; i < (decades > 3 ? 1 : 3); i++) {
-            double v = pow(10, k) * FACTORS[i];
-            if (v >= lo && v <= hi && n < MAX_TICKS)
-                out[n++] = v;
-        }
-    return n;
 }
 
 static void put_y_axis(const struct frame *f)
 {
-    double tick[MAX_TICKS];
-    size_t n =
-        f->is_log ? log_ticks(f->lo, f->hi, tick) : report_ticks(f->lo, f->hi, 5, false, tick);
+    double tick[AXIS_MAX_TICKS];
+    size_t n = axis_ticks(&f->axis, 5, tick);
     for (size_t i = 0; i < n; i++) {
         double y = place_y(f, tick[i]);
-        double v = fabs(tick[i]) < 1e-12 * (f->hi - f->lo) ? 0 : tick[i];
         html_put(f->h,
                  "<path class=\"g\" d=\"M%d %.1fH%.1f\"/><text x=\"%d\" y=\"%.1f\" "
                  "text-anchor=\"end\">%.4g</text>",
-                 LEFT, y, f->right, LEFT - 8, y + 4, v);
+                 LEFT, y, f->right, LEFT - 8, y + 4, tick[i]);
     }
 }
 
@@ -235,7 +206,7 @@ static void put_panel(struct frame *f)
         html_raw(f->h, ": no values</text>");
         return;
     }
-    html_raw(f->h, f->is_log ? ", logarithmic</text>" : "</text>");
+    html_raw(f->h, f->axis.is_log ? ", logarithmic</text>" : "</text>");
     put_y_axis(f);
     put_x_axis(f);
     for (size_t k = 0; k < n_drawn(f->panel); k++)

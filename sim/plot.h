@@ -3,8 +3,7 @@
  *
  * Where all values of x are numbers, or quantities of one kind ("5Mbps"), points lie at their
  * values, on a logarithmic axis when these span a factor of PLOT_LOG_X or more; otherwise they lie
- * side by side, as they come. y is logarithmic where a panel's values span PLOT_LOG_Y or more, else
- * from 0 when that hides nothing. A value that is not finite leaves a gap, or is passed over. */
+ * side by side, as they come. y is sim/axis.h's. A value that is not finite leaves a gap, or is passed over. */
 #ifndef SIM_PLOT_H
 #define SIM_PLOT_H
 
@@ -16,7 +15,6 @@
 
 enum {
     PLOT_LOG_X = 10,
-    PLOT_LOG_Y = 50,
     PLOT_MAX_SERIES = 16, /* drawn; the legend says how many are left out */
 };
 

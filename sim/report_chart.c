@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "sim/axis.h"
 #include "sim/base/mem.h"
 
 /* Places in the drawing. */
@@ -12,25 +13,6 @@ struct frame {
     struct html *h;
     double x0, x1, y0, y1; /* the values at the edges */
 };
-
-size_t report_ticks(double lo, double hi, size_t most, bool is_whole, double *out)
-{
-    double rough = (hi - lo) / (double)most, step = pow(10, floor(log10(rough)));
-    static const double FACTORS[] = {1, 2, 5, 10};
-    for (int i = 0; i < 4; i++) {
-        double factor = step * FACTORS[i];
-        if (factor >= rough || i == 3) {
-            step = factor;
-            break;
-        }
-    }
-    if (is_whole && step < 1)
-        step = 1;
-    size_t n = 0;
-    for (double k = ceil(lo / step - 1e-9); k * step <= hi + 1e-9 * step && n <= most; k++)
-        out[n++] = k * step;
-    return n;
-}
 
 static double place_x(const struct frame *f, double x)
 {
@@ -87,7 +69,7 @@ static void put_axes(struct frame *f, const struct report_chart *c)
 {
     double tick[MAX_TICKS];
     char label[40];
-    size_t n = report_ticks(f->y0, f->y1, 5, false, tick);
+    size_t n = axis_round(f->y0, f->y1, 5, false, tick);
     for (size_t i = 0; i < n; i++) {
         double y = place_y(f, tick[i]);
         html_digits(label, fabs(tick[i]) < 1e-12 * (f->y1 - f->y0) ? 0 : tick[i]);
@@ -95,7 +77,7 @@ static void put_axes(struct frame *f, const struct report_chart *c)
                  "<path class=grid d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%s</text>",
                  LEFT, y, WIDTH - RIGHT, LEFT - 6, y + 4, label);
     }
-    n = report_ticks(f->x0, f->x1, 6, c->is_whole_x, tick);
+    n = axis_round(f->x0, f->x1, 6, c->is_whole_x, tick);
     for (size_t i = 0; i < n; i++) {
         double x = place_x(f, tick[i]);
         html_digits(label, tick[i]);

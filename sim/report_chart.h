@@ -39,8 +39,4 @@ struct report_chart {
 /* A <figure>; without a finite point it says so. */
 void report_chart(struct html *h, const struct report_chart *c);
 
-/* Round numbers from lo to hi, lo < hi, at most `most` steps apart, into out [most + 1]; returns
- * how many. */
-size_t report_ticks(double lo, double hi, size_t most, bool is_whole, double *out);
-
 #endif

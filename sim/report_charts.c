@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/axis.h"
 #include "sim/report_chart.h"
 #include "sim/report_parts.h"
 
@@ -14,26 +15,6 @@ struct curve {
     double *axis[N_AXES]; /* rounds, virtual time, kWh */
     double *train, *loss, *rouge1, *rouge2, *rougeL, *facts;
 };
-
-/* A unit that fits the largest value: divides by `by`. */
-struct scale {
-    const char *unit;
-    double by;
-};
-
-static struct scale time_scale(double largest_s)
-{
-    static const struct scale SCALES[] = {{"d", 86400}, {"h", 3600}, {"min", 60}};
-    for (int i = 0; i < 3; i++)
-        if (largest_s >= 3 * SCALES[i].by)
-            return SCALES[i];
-    return (struct scale){"s", 1};
-}
-
-static struct scale energy_scale(double largest_kwh)
-{
-    return largest_kwh >= 1 ? (struct scale){"kWh", 1} : (struct scale){"Wh", 1e-3};
-}
 
 static double *with_first(struct report *r, const struct csv *c, const char *column, double first)
 {
@@ -103,7 +84,7 @@ struct measure {
 };
 
 static void put_measure(struct html *h, const struct report *r, const struct curve *v,
-                        const struct measure *m, const struct scale scale[N_AXES])
+                        const struct measure *m, const struct axis_unit scale[N_AXES])
 {
     static const char *const NAMES[N_AXES] = {"round", "virtual time",
                                               "energy, network and devices"};
@@ -122,7 +103,7 @@ static void put_measure(struct html *h, const struct report *r, const struct cur
                     values(&v[k], m->faint)};
         }
         struct report_chart c = {.title = m->title,
-                                 .x_unit = scale[axis].unit,
+                                 .x_unit = scale[axis].name,
                                  .y_unit = m->unit,
                                  .x_name = NAMES[axis],
                                  .is_whole_x = axis == 0,
@@ -144,8 +125,8 @@ void report_learning(struct html *h, struct report *r)
                     "alone.</p></section>");
         return;
     }
-    struct scale scale[N_AXES] = {
-        {"", 1}, time_scale(largest(r, v, 1)), energy_scale(largest(r, v, 2))};
+    struct axis_unit scale[N_AXES] = {
+        {"", 1}, axis_time(largest(r, v, 1)), axis_energy(largest(r, v, 2))};
     rescale(r, v, 1, scale[1].by);
     rescale(r, v, 2, scale[2].by);
     bool has_loss = has_values(r, v, offsetof(struct curve, loss));
@@ -207,8 +188,8 @@ static double most_of(struct report *r, const char *column)
 
 void report_rounds(struct html *h, struct report *r)
 {
-    struct scale time = time_scale(most_of(r, "duration_s"));
-    struct scale energy = energy_scale(most_of(r, "comm_kwh") + most_of(r, "device_kwh"));
+    struct axis_unit time = axis_time(most_of(r, "duration_s"));
+    struct axis_unit energy = axis_energy(most_of(r, "comm_kwh") + most_of(r, "device_kwh"));
     html_raw(h, "<section><h2>Round by round</h2><p class=note>G = T_comp / T_comm. Below the "
                 "dashed line at 1 a round "
                 "waits for the network, and a faster link helps more than a faster device.</p>");
@@ -218,10 +199,10 @@ void report_rounds(struct html *h, struct report *r)
         h, r,
         (struct report_chart){.title = "Granularity G", .y_unit = "", .has_mark = true, .mark = 1},
         "granularity", 1, NULL);
-    put_rounds(h, r, (struct report_chart){.title = "Duration", .y_unit = time.unit}, "duration_s",
+    put_rounds(h, r, (struct report_chart){.title = "Duration", .y_unit = time.name}, "duration_s",
                time.by, NULL);
     put_rounds(h, r,
-               (struct report_chart){.title = "Energy, network and devices", .y_unit = energy.unit},
+               (struct report_chart){.title = "Energy, network and devices", .y_unit = energy.name},
                "comm_kwh", energy.by, "device_kwh");
     html_raw(h, "</div></section>");
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "sim/report_chart.h"
+#include "sim/axis.h"
 #include "sim/report_parts.h"
 
 enum { DOWNLOAD, TRAIN, UPLOAD, WAIT, ENDED, N_PHASES };
@@ -53,7 +53,7 @@ static void put_axis(struct html *h, double duration_s)
 {
     double tick[7];
     char label[40];
-    size_t n = duration_s > 0 ? report_ticks(0, duration_s, 6, false, tick) : 0;
+    size_t n = duration_s > 0 ? axis_round(0, duration_s, 6, false, tick) : 0;
     html_raw(h, "<div class=\"lane ticks\"><span></span><div>");
     for (size_t i = 0; i < n; i++) {
         html_digits(label, tick[i]);

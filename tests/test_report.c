@@ -4,6 +4,7 @@
  * column. */
 #include <ctype.h>
 
+#include "sim/axis.h"
 #include "sim/base/json.h"
 #include "sim/base/mem.h"
 #include "sim/html.h"
@@ -368,11 +369,11 @@ static void a_report_does_not_keep_its_folder_from_being_replaced(void)
 static void ticks_are_round_numbers_within_the_range(void)
 {
     double tick[7];
-    CHECK_INT(report_ticks(0, 4.6, 6, false, tick), 5);
+    CHECK_INT(axis_round(0, 4.6, 6, false, tick), 5);
     CHECK_NEAR(tick[4], 4, 1e-12);
-    CHECK_INT(report_ticks(1, 3, 6, true, tick), 3); /* no halves of rounds */
+    CHECK_INT(axis_round(1, 3, 6, true, tick), 3); /* no halves of rounds */
     CHECK_NEAR(tick[0], 1, 0);
-    CHECK_INT(report_ticks(0.013, 0.021, 5, false, tick), 4); /* .014 .016 .018 .02 */
+    CHECK_INT(axis_round(0.013, 0.021, 5, false, tick), 4); /* .014 .016 .018 .02 */
     CHECK_NEAR(tick[1], 0.016, 1e-12);
 }
 

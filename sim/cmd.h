@@ -18,6 +18,7 @@ enum err_code cmd_bench(int argc, char **argv, struct err *e);
 enum err_code cmd_samples(int argc, char **argv, struct err *e);
 enum err_code cmd_report(int argc, char **argv, struct err *e);
 enum err_code cmd_plot(int argc, char **argv, struct err *e);
+enum err_code cmd_tensorboard(int argc, char **argv, struct err *e);
 enum err_code cmd_paper(int argc, char **argv, struct err *e);
 
 #endif

@@ -24,6 +24,7 @@ static const struct command {
     {"merge", "make one model folder of an adapter and the model it belongs to", cmd_merge},
     {"report", "one HTML page about the results of one run, or of several compared", cmd_report},
     {"plot", "curves of one run, or of several, in the terminal", cmd_plot},
+    {"tensorboard", "the rounds of runs as TensorBoard's event files", cmd_tensorboard},
     {"bench", "time the simulator alone, or a cohort's training", cmd_bench},
     {"paper", "the study's tables, printed beside recomputed, cell by cell", cmd_paper},
 };

@@ -14,11 +14,12 @@
 
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
+#include "sim/tensorboard.h"
 
 /* What a run writes, now or in a later version; a folder with anything else is not ours to replace. */
 static const char *const FILES[] = {"rounds.csv",   "clients.csv", "elements.csv",     "summary.json",
                                     "scenario.json", "trace.json", "performance.json", "report.html",
-                                    "columns.json", "samples.csv", "emissions.csv",    NULL};
+                                    "columns.json", "samples.csv", "emissions.csv",    TENSORBOARD_FILE, NULL};
 static const char *const FOLDERS[] = {"adapter", "model", NULL};
 /* Of adapter/ and its round-N/, and of model/. */
 static const char *const KEPT_FILES[] = {"adapter_config.json", "adapter_model.safetensors", "README.md",

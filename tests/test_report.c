@@ -1,7 +1,6 @@
 /* The report page and the formats for other programs, made by the program from small runs: the page
  * is well-formed and holds no script, hostile names stay text, its numbers are those of the files;
- * trace.json tiles the rounds of clients.csv; emissions.csv adds up; columns.json names every
- * column. */
+ * emissions.csv adds up; columns.json names every column. */
 #include <ctype.h>
 
 #include "sim/axis.h"
@@ -404,75 +403,6 @@ static void long_series_are_thinned_and_keep_their_peak(void)
 
 /* --- formats for other programs --- */
 
-/* What one participation is in trace.json. */
-struct lane {
-    int64_t start_ns, end_ns;
-    int n_phases;
-    int64_t at_ns[5]; /* ends of its phases */
-};
-
-static int64_t ns_of(struct json event, const char *key)
-{
-    return llround(1e3 * number(event, key));
-}
-
-/* Slices of a client and a round, which must follow each other without a gap. */
-static void find_lane(struct json events, double client, double round, struct lane *lane)
-{
-    *lane = (struct lane){.start_ns = -1};
-    for (size_t i = 0; i < json_count(events); i++) {
-        struct json event = json_at(events, i), args = {0};
-        if (strcmp(word(event, "ph"), "X") != 0 || number(event, "tid") != client ||
-            number(event, "pid") == 0 || json_object(event, "args", &args, NULL) ||
-            number(args, "round") != round)
-            continue;
-        int64_t ts = ns_of(event, "ts");
-        if (lane->start_ns < 0)
-            lane->start_ns = lane->end_ns = ts;
-        if (ts != lane->end_ns)
-            TEST_FAIL("client %g, round %g: a gap of %lld ns", client, round,
-                      (long long)(ts - lane->end_ns));
-        lane->end_ns = ts + ns_of(event, "dur");
-        if (lane->n_phases < 5)
-            lane->at_ns[lane->n_phases++] = lane->end_ns;
-    }
-}
-
-static void check_trace(const char *folder)
-{
-    char name[64];
-    snprintf(name, sizeof(name), "%s/trace.json", folder);
-    struct json_doc *doc = load_json(name);
-    snprintf(name, sizeof(name), "%s/clients.csv", folder);
-    struct csv *c = program_csv(name);
-    snprintf(name, sizeof(name), "%s/rounds.csv", folder);
-    struct csv *r = program_csv(name);
-    struct json events = {0}, other = {0};
-    CHECK_INT(json_array(json_root(doc), "traceEvents", &events, NULL), OK);
-    CHECK_INT(json_object(json_root(doc), "otherData", &other, NULL), OK);
-    CHECK_INT(number(other, "participations"), csv_rows(c));
-    CHECK_INT(number(other, "participations_here"), csv_rows(c));
-    for (size_t row = 0; row < csv_rows(c); row += csv_rows(c) / 40 + 1) {
-        static const char *const ENDS[] = {"download_end_s", "train_end_s", "upload_end_s"};
-        struct lane lane;
-        double round = program_cell(c, row, "round");
-        find_lane(events, program_cell(c, row, "client"), round, &lane);
-        CHECK_INT(lane.start_ns, llround(1e9 * program_cell(c, row, "download_start_s")));
-        CHECK_INT(lane.end_ns, llround(1e9 * program_cell(r, (size_t)round - 1, "end_s")));
-        for (int i = 0; i < 3 && !isnan(program_cell(c, row, ENDS[i])); i++)
-            CHECK_INT(lane.at_ns[i], llround(1e9 * program_cell(c, row, ENDS[i])));
-    }
-    json_close(doc);
-    csv_close(c);
-    csv_close(r);
-}
-
-static void the_trace_tiles_each_clients_round(void)
-{
-    check_trace("a");
-    check_trace("b"); /* with failures and a deadline */
-}
-
 static void the_trace_names_groups_and_says_who_did_not_arrive(void)
 {
     char *text = whole("b/trace.json");
@@ -543,7 +473,6 @@ int main(void)
     CASE(a_report_does_not_keep_its_folder_from_being_replaced);
     CASE(ticks_are_round_numbers_within_the_range);
     CASE(long_series_are_thinned_and_keep_their_peak);
-    CASE(the_trace_tiles_each_clients_round);
     CASE(the_trace_names_groups_and_says_who_did_not_arrive);
     CASE(emissions_add_up_to_the_totals);
     CASE(columns_json_names_the_columns_of_every_file);

@@ -37,7 +37,8 @@ size_t axis_ticks(const struct axis *a, size_t most, double out[AXIS_MAX_TICKS])
 {
     if (a->is_log)
         return log_ticks(a, out);
-    size_t n = axis_round(a->lo, a->hi, most < AXIS_MAX_TICKS ? most : AXIS_MAX_TICKS - 1, false, out);
+    size_t n =
+        axis_round(a->lo, a->hi, most < AXIS_MAX_TICKS ? most : AXIS_MAX_TICKS - 1, false, out);
     for (size_t i = 0; i < n; i++)
         if (fabs(out[i]) < 1e-12 * (a->hi - a->lo))
             out[i] = 0;

@@ -8,7 +8,8 @@
 
 enum { AXIS_LOG = 50, AXIS_MAX_TICKS = 24 };
 
-/* Logarithmic where values span a factor of AXIS_LOG or more, else from 0 when that hides nothing. */
+/* Logarithmic where values span a factor of AXIS_LOG or more, else from 0 when that hides nothing.
+ */
 struct axis {
     double lo, hi; /* the values at its ends, lo < hi */
     bool is_log;
@@ -18,7 +19,8 @@ struct axis {
 struct axis axis_of(double lo, double hi);
 /* 0 at its lower end, 1 at the upper one. */
 double axis_place(const struct axis *a, double v);
-/* Round numbers on it, at most about `most`, fewer than AXIS_MAX_TICKS, into out; returns how many. */
+/* Round numbers on it, at most about `most`, fewer than AXIS_MAX_TICKS, into out; returns how many.
+ */
 size_t axis_ticks(const struct axis *a, size_t most, double out[AXIS_MAX_TICKS]);
 
 /* Round numbers from lo to hi, lo < hi, at most `most` steps apart, into out [most + 1]; returns

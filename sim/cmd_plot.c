@@ -34,8 +34,8 @@ static size_t list_figures(const char **out)
     return n;
 }
 
-static enum err_code parse(int argc, char **argv, struct args *a, struct arena *arena, bool *is_help,
-                           struct err *e)
+static enum err_code parse(int argc, char **argv, struct args *a, struct arena *arena,
+                           bool *is_help, struct err *e)
 {
     const char **name = ARENA_NEW(arena, const char *, record_rounds()->n_columns);
     const char *examples = "  veryedge plot scenarios/runs/quickstart\n"
@@ -116,7 +116,8 @@ static const char *make_axis(double **x, const struct track *t, size_t n, enum o
 {
     double most = 0;
     for (size_t k = 0; k < n; k++) {
-        const double *comm = track_column(&t[k], "comm_kwh"), *device = track_column(&t[k], "device_kwh");
+        const double *comm = track_column(&t[k], "comm_kwh"),
+                     *device = track_column(&t[k], "device_kwh");
         x[k] = ARENA_NEW(arena, double, t[k].n);
         for (size_t i = 0; i < t[k].n; i++) {
             double before = i ? x[k][i - 1] : 0;

@@ -26,8 +26,9 @@ enum err_code cmd_tensorboard(int argc, char **argv, struct err *e)
     const struct cli cli = {
         .command = "tensorboard",
         .arguments = "DIR...",
-        .what = "writes the rounds of runs as TensorBoard's event files, into their folders; virtual "
-                "time is\nthe wall time, so its axis \"Relative\" shows it",
+        .what =
+            "writes the rounds of runs as TensorBoard's event files, into their folders; virtual "
+            "time is\nthe wall time, so its axis \"Relative\" shows it",
         .option = options,
         .min_args = 1,
         .max_args = MAX_FOLDERS,

@@ -167,7 +167,8 @@ static void put_x_axis(const struct frame *f)
     char *line = ARENA_NEW(f->a, char, (size_t)f->columns + 1);
     bool *is_tick = ARENA_NEW(f->a, bool, (size_t)f->c.columns);
     size_t most = (size_t)f->c.columns / 12;
-    size_t n = axis_round(f->x0, f->x1, most < MAX_X_TICKS ? most : MAX_X_TICKS, f->p->is_whole_x, tick);
+    size_t n =
+        axis_round(f->x0, f->x1, most < MAX_X_TICKS ? most : MAX_X_TICKS, f->p->is_whole_x, tick);
     int end = 0;
     memset(line, ' ', (size_t)f->columns);
     for (size_t i = 0; i < n; i++) {

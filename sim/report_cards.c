@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "sim/axis.h"
 #include "sim/base/text.h"
 #include "sim/progress.h"
 #include "sim/report_parts.h"
@@ -59,6 +60,15 @@ static const struct card {
      {{"test_loss", LOOK_NUMBER, ""}, {"test_rouge1", LOOK_NUMBER, ""}}},
 };
 
+#define NO_BREAK "\xc2\xa0"
+
+static void with_unit(char out[64], double v, const char *unit)
+{
+    char digits[40];
+    html_digits(digits, v);
+    snprintf(out, 64, "%s" NO_BREAK "%s", digits, unit);
+}
+
 static void show(char out[64], double v, enum look look)
 {
     switch (look) {
@@ -67,19 +77,29 @@ static void show(char out[64], double v, enum look look)
         break;
     case LOOK_TIME:
         if (v < 120)
-            snprintf(out, 64, "%.4g s", v);
+            with_unit(out, v, "s");
         else
             progress_time(out, v);
         break;
     case LOOK_ENERGY:
-        snprintf(out, 64, v >= 0.1 ? "%.4g kWh" : "%.4g Wh", v >= 0.1 ? v : 1e3 * v);
+        with_unit(out, v / axis_energy(fmax(v, 0)).by, axis_energy(fmax(v, 0)).name);
         break;
     case LOOK_MASS:
-        snprintf(out, 64, v >= 1000 ? "%.4g kg" : "%.4g g", v >= 1000 ? 1e-3 * v : v);
+        with_unit(out,
+                  v >= 1e6   ? 1e-6 * v
+                  : v >= 1e3 ? 1e-3 * v
+                             : v,
+                  v >= 1e6   ? "t"
+                  : v >= 1e3 ? "kg"
+                             : "g");
         break;
-    case LOOK_SIZE:
-        text_format(out, 64, v, UNIT_SIZE_BYTES);
+    case LOOK_SIZE: {
+        char size[32];
+        text_format(size, sizeof(size), v, UNIT_SIZE_BYTES);
+        size_t n = strspn(size, "0123456789.");
+        snprintf(out, 64, "%.*s" NO_BREAK "%s", (int)n, size, size + n);
         break;
+    }
     }
 }
 

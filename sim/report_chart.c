@@ -61,7 +61,7 @@ static bool find_frame(struct frame *f, const struct report_chart *c)
     }
     double room = 0.06 * (f->y1 - f->y0);
     f->y1 += room;
-    f->y0 -= c->from_zero && f->y0 == 0 ? 0 : room;
+    f->y0 = f->y0 >= 0 ? fmax(f->y0 - room, 0) : f->y0 - room; /* what is never negative looks so */
     return true;
 }
 

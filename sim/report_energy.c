@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "energy/perbit.h"
+#include "sim/axis.h"
 #include "sim/base/text.h"
 #include "sim/report_parts.h"
 
@@ -87,8 +88,9 @@ void report_elements(struct html *h, const struct report *r, size_t k)
     html_put(h, "<details%s><summary>", r->n_runs <= 3 ? " open" : "");
     report_chip(h, r, k);
     html_raw(h, ": joules by element and direction</summary><div "
-                "class=scroll><table><thead><tr><th>element<th>direction"
-                "<th>count on the way<th>bits <small>bit</small><th>energy <small>J</small>"
+                "class=scroll><table class=elements><thead><tr><th>element<th>direction"
+                "<th title=\"elements of this kind that each bit passes\">count<th>bits "
+                "<small>bit</small><th>energy <small>J</small>"
                 "<th>share <small>%</small></thead><tbody>");
     for (size_t i = 0; i < csv_rows(c); i++) {
         static const char *const COLUMNS[] = {"count", "bits", "joules"};
@@ -128,8 +130,9 @@ void report_energy(struct html *h, const struct report *r)
         double total = add_parts(&r->run[k], joules);
         html_raw(h, "<p class=row>");
         report_chip(h, r, k);
-        html_digits(total_kwh, total >= 3.6e5 ? total / 3.6e6 : total / 3600);
-        html_put(h, " <small>%s %s</small></p>", total_kwh, total >= 3.6e5 ? "kWh" : "Wh");
+        struct axis_unit unit = axis_energy(total / 3.6e6);
+        html_digits(total_kwh, total / 3.6e6 / unit.by);
+        html_put(h, " <small>%s %s</small></p>", total_kwh, unit.name);
         if (total > 0)
             put_bar(h, joules, total, most);
     }

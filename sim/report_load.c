@@ -93,18 +93,28 @@ static enum err_code load_table(struct csv **out, const char *path, const struct
     return code ? code : check_table(*out, path, t, e);
 }
 
-/* Rounds spread evenly from the first to the last, and the slowest. */
+/* The row of the k-th of n_chosen rounds that are spread evenly from the first to the last. */
+static size_t spread(const struct report_run *run, size_t n_chosen, size_t k)
+{
+    return n_chosen > 1 ? k * (run->n_rounds - 1) / (n_chosen - 1) : 0;
+}
+
+/* Rounds spread evenly, and the slowest where it is not one of them. */
 static void choose_rounds(struct report_run *run)
 {
-    size_t n = run->n_rounds, k = n < REPORT_SHOWN_ROUNDS ? n : REPORT_SHOWN_ROUNDS - 1,
-           slowest = 0;
+    size_t n = run->n_rounds, slowest = 0;
     for (size_t i = 0; i < n; i++)
         if (report_cell(run->rounds, i, "duration_s") >
-            report_cell(run->rounds, slowest, "duration_s"))
+            (1 + 1e-9) *
+                report_cell(run->rounds, slowest, "duration_s")) /* not by rounding alone */
             slowest = i;
-    bool has_slowest = n <= REPORT_SHOWN_ROUNDS;
-    for (size_t i = 0; i < k; i++) {
-        size_t row = k > 1 ? i * (n - 1) / (k - 1) : 0;
+    size_t n_chosen = n < REPORT_SHOWN_ROUNDS ? n : REPORT_SHOWN_ROUNDS;
+    bool has_slowest = false;
+    for (size_t k = 0; k < n_chosen; k++)
+        has_slowest |= spread(run, n_chosen, k) == slowest;
+    n_chosen -= !has_slowest && n_chosen > 0;
+    for (size_t k = 0; k < n_chosen; k++) {
+        size_t row = spread(run, n_chosen, k);
         if (!has_slowest && slowest <= row) {
             has_slowest = true;
             if (slowest != row)
@@ -134,9 +144,21 @@ static const char *line_end(const char *at, const char *end)
     return end;
 }
 
-/* A run's largest table: of its lines, which begin with the round, only those of shown rounds are
- * parsed. */
-static enum err_code load_clients(struct report_run *run, const char *path, struct err *e)
+/* Rounds follow each other in both files: *row is where the last one was found. */
+static double duration_of(const struct report_run *run, double round, size_t *row)
+{
+    for (size_t i = 0; i < run->n_rounds; i++, ++*row) {
+        *row = *row < run->n_rounds ? *row : 0;
+        if (report_cell(run->rounds, *row, "round") == round)
+            return report_cell(run->rounds, *row, "duration_s");
+    }
+    return 0;
+}
+
+/* A run's largest table: of its lines, which begin with the round, all are counted and only those
+ * of shown rounds are kept. */
+static enum err_code load_clients(struct report_run *run, struct arena *a, const char *path,
+                                  struct err *e)
 {
     struct file f = {0};
     enum err_code code = file_map(&f, path, e);
@@ -145,17 +167,23 @@ static enum err_code load_clients(struct report_run *run, const char *path, stru
     char *kept = NULL;
     size_t n = 0, cap = 0;
     const char *at = (const char *)f.bytes, *end = at + f.n_bytes;
-    double last = -1;
+    double last = -1, duration_s = 0;
     bool keeps = true; /* the header */
+    size_t round_row = 0;
     while (at < end) {
         const char *next = line_end(at, end);
         char digits[24] = "";
         snprintf(digits, sizeof(digits), "%.*s", (int)(next - at < 20 ? next - at : 20), at);
         if (n) {
             double round = strtod(digits, NULL);
-            if (round != last)
+            if (round != last) {
                 keeps = is_shown(run, round);
+                duration_s = duration_of(run, round, &round_row);
+            }
             last = round;
+            report_use_line(run, a, at, next, duration_s);
+        } else {
+            report_use_header(run, at, next);
         }
         if (keeps) {
             mem_grow((void **)&kept, &cap, n + (size_t)(next - at), 1);
@@ -194,7 +222,7 @@ static enum err_code load_run(struct report_run *run, struct arena *a, struct er
         return code;
     run->n_rounds = csv_rows(run->rounds);
     choose_rounds(run);
-    return load_clients(run, arena_printf(a, "%s/clients.csv", folder), e);
+    return load_clients(run, a, arena_printf(a, "%s/clients.csv", folder), e);
 }
 
 /* Runs of one scenario are told apart by their folders. */
@@ -233,6 +261,7 @@ void report_fini(struct report *r)
         csv_close(run->clients);
         csv_close(run->elements);
         csv_close(run->samples);
+        mem_free(run->group);
     }
     arena_free(&r->arena);
 }

@@ -19,7 +19,8 @@ enum {
     GAP = 16,
     BOX = 48, /* height of an element, and of the line below it */
     LINE = 16,
-    HEAD = 74, /* height of a group's box */
+    TEXT = 20, /* height of a line of text */
+    END = 52,  /* of the server's */
 };
 
 struct step {
@@ -32,6 +33,8 @@ struct way {
     size_t n_clients, n_groups;
     const char *link; /* "lte 40Mbps down, 10Mbps up" */
     const char *device;
+    double bits;                 /* both ways */
+    double own[2][2], air[2][2]; /* bits carried, bits that could be, down and up */
     int n_steps;
     struct step step[MAX_STEPS];
 };
@@ -43,6 +46,8 @@ struct drawing {
     int n_ways, n_trunk;
     size_t n_left_out; /* groups */
     int columns_steps; /* of the longest own part */
+    int head;          /* height of a group's box */
+    struct report_uses uses;
 };
 
 /* "edge_router*3" */
@@ -83,6 +88,23 @@ static bool is_same_way(const struct way *a, const struct way *b)
     return is_same;
 }
 
+/* What the links of a group did, added to those of others on the same way. */
+static void add_uses(struct way *w, const struct report_uses *uses, const char *group)
+{
+    for (size_t i = 0; i < uses->n; i++) {
+        const struct report_use *u = &uses->use[i];
+        if (strcmp(u->group, group) != 0 ||
+            (u->kind != REPORT_USE_OWN && u->kind != REPORT_USE_AIR))
+            continue;
+        for (int dir = 0; dir < 2; dir++) {
+            double *sum = u->kind == REPORT_USE_OWN ? w->own[dir] : w->air[dir];
+            sum[0] += u->bits[dir];
+            sum[1] += u->could_bits[dir];
+            w->bits += u->kind == REPORT_USE_OWN ? u->bits[dir] : 0;
+        }
+    }
+}
+
 static void add_group(struct drawing *d, struct arena *a, struct json group, struct json common)
 {
     struct json own = report_member(group, "network"), device = report_member(group, "device");
@@ -99,10 +121,12 @@ static void add_group(struct drawing *d, struct arena *a, struct json group, str
     for (int i = 0; i < d->n_ways; i++)
         if (is_same_way(&w, &d->way[i])) {
             d->way[i].n_clients += w.n_clients;
+            add_uses(&d->way[i], &d->uses, w.groups);
             if (++d->way[i].n_groups <= 3)
                 d->way[i].groups = arena_printf(a, "%s, %s", d->way[i].groups, w.groups);
             return;
         }
+    add_uses(&w, &d->uses, w.groups);
     if (d->n_ways < MAX_COLUMNS)
         d->way[d->n_ways++] = w;
     else
@@ -151,6 +175,14 @@ static void put_line(struct drawing *d, int x, int y, int to_x, int to_y, double
              bits > 1 ? 1 + 0.4 * log10(bits) : 1);
 }
 
+/* "16 % down, 52 % up" behind what they are of; nothing where no rate is known. */
+static void put_uses(struct html *h, const char *what, const double down[2], const double up[2])
+{
+    double use[2] = {100 * down[0] / down[1], 100 * up[0] / up[1]};
+    if (isfinite(use[0]) && isfinite(use[1]))
+        html_put(h, "%s %.2g %% down, %.2g %% up", what, use[0], use[1]);
+}
+
 static void put_element(struct drawing *d, const struct step *s, int x, int y)
 {
     double bits, joules, share = report_total(d->run, "comm_kwh") * 3.6e6;
@@ -160,8 +192,8 @@ static void put_element(struct drawing *d, const struct step *s, int x, int y)
     prefixed(number[1], joules);
     share = share > 0 ? joules / share : 0;
     html_put(d->h, "<rect class=box x=%d y=%d width=%d height=%d rx=6 />", x, y, COLUMN, BOX);
-    html_put(d->h, "<rect class=heat x=%d y=%d width=%.1f height=5 rx=2 />", x, y + BOX - 5,
-             share * COLUMN);
+    html_put(d->h, "<rect class=heat x=%d y=%d width=%.1f height=4 />", x + 8, y + BOX - 5,
+             share * (COLUMN - 16));
     html_put(d->h, "<text class=strong x=%d y=%d>", x + 10, y + 19);
     html_text(d->h, s->name);
     if (s->count > 1)
@@ -175,7 +207,7 @@ static void put_head(struct drawing *d, const struct way *w, int x)
     html_put(
         d->h,
         "<rect class=\"box end\" x=%d y=0 width=%d height=%d rx=6 /><text class=strong x=%d y=20>",
-        x, COLUMN, HEAD, x + 10);
+        x, COLUMN, d->head, x + 10);
     html_put(d->h, "%zu clients: ", w->n_clients);
     size_t n = strlen(w->groups);
     html_text_n(d->h, w->groups, n < 20 ? n : 20);
@@ -183,22 +215,25 @@ static void put_head(struct drawing *d, const struct way *w, int x)
     html_text(d->h, w->device);
     html_put(d->h, "</text><text x=%d y=60>", x + 10);
     html_text(d->h, w->link);
+    html_put(d->h, "</text><text x=%d y=80>", x + 10);
+    put_uses(d->h, "link used", w->own[0], w->own[1]);
+    html_put(d->h, "</text><text x=%d y=100>", x + 10);
+    put_uses(d->h, "air used", w->air[0], w->air[1]);
     html_raw(d->h, "</text>");
 }
 
 /* A group's own part: its box, its elements, and the line that joins the trunk. */
 static void put_column(struct drawing *d, const struct way *w, int x, int trunk_x)
 {
-    double bits = 0, joules;
-    int y = HEAD, own = w->n_steps - d->n_trunk;
+    double bits = w->bits;
+    int y = d->head, own = w->n_steps - d->n_trunk;
     put_head(d, w, x);
     for (int i = 0; i < own; i++) {
-        sums_of(d->run, &w->step[i], &bits, &joules);
         put_line(d, x + COLUMN / 2, y, x + COLUMN / 2, y + LINE, bits);
         put_element(d, &w->step[i], x, y + LINE);
         y += LINE + BOX;
     }
-    int end = HEAD + d->columns_steps * (LINE + BOX);
+    int end = d->head + d->columns_steps * (LINE + BOX);
     put_line(d, x + COLUMN / 2, y, x + COLUMN / 2, end, bits);
     put_line(d, x + COLUMN / 2, end, trunk_x + COLUMN / 2, end + LINE, bits);
 }
@@ -214,9 +249,16 @@ static void put_trunk(struct drawing *d, int x, int y)
         y += BOX + LINE;
     }
     html_put(d->h,
-             "<rect class=\"box end\" x=%d y=%d width=%d height=34 rx=6 /><text class=strong x=%d "
-             "y=%d>server</text>",
-             x, y, COLUMN, x + 10, y + 22);
+             "<rect class=\"box end\" x=%d y=%d width=%d height=%d rx=6 /><text class=strong x=%d "
+             "y=%d>server</text><text x=%d y=%d>",
+             x, y, COLUMN, END, x + 10, y + 22, x + 10, y + 41);
+    const struct report_use *u = d->uses.n ? &d->uses.use[d->uses.n - 1] : NULL;
+    if (u && u->kind == REPORT_USE_SERVER)
+        put_uses(d->h, "link used", (double[2]){u->bits[0], u->could_bits[0]},
+                 (double[2]){u->bits[1], u->could_bits[1]});
+    else
+        html_raw(d->h, "its link never limits");
+    html_raw(d->h, "</text>");
 }
 
 static void draw(struct html *h, const struct report *r, const struct report_run *run)
@@ -225,16 +267,20 @@ static void draw(struct html *h, const struct report *r, const struct report_run
     struct drawing d = {.h = h, .run = run};
     struct json root = json_root(run->scenario), common = report_member(root, "network");
     struct json groups = report_member(report_member(root, "clients"), "groups");
+    report_find_uses(&d.uses, &scratch, run);
     for (size_t i = 0; groups.node && json_is_array(groups) && i < json_count(groups); i++)
         add_group(&d, &scratch, json_at(groups, i), common);
     find_trunk(&d);
+    d.head = 4 * TEXT + 12;
     for (int i = 0; i < d.n_ways; i++) {
+        if (d.way[i].air[0][1] > 0)
+            d.head = 5 * TEXT + 12;
         int own = d.way[i].n_steps - d.n_trunk;
         d.columns_steps = own > d.columns_steps ? own : d.columns_steps;
     }
     int width = d.n_ways * COLUMN + (d.n_ways - 1) * GAP, trunk_x = (width - COLUMN) / 2;
-    int top = HEAD + d.columns_steps * (LINE + BOX) + LINE,
-        height = top + d.n_trunk * (LINE + BOX) + 36;
+    int top = d.head + d.columns_steps * (LINE + BOX) + LINE,
+        height = top + d.n_trunk * (LINE + BOX) + END + 2;
     html_raw(h, "<figure><figcaption>");
     report_chip(h, r, (size_t)(run - r->run));
     html_raw(h, "</figcaption>");
@@ -264,7 +310,10 @@ void report_network(struct html *h, const struct report *r)
                 "groups.</p><div class=\"charts wide\">");
     for (size_t k = 0; k < r->n_runs; k++) {
         draw(h, r, &r->run[k]);
+        html_raw(h, "<div>");
         report_elements(h, r, k);
+        report_use_table(h, r, k);
+        html_raw(h, "</div>");
     }
     html_raw(h, "</div></section>");
 }

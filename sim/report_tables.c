@@ -85,7 +85,7 @@ static void put_totals(struct html *h, const struct report *r)
 {
     const struct table *t = record_summary();
     html_put(h,
-             "<details%s><summary>Totals</summary><div class=scroll><table "
+             "<details class=print%s><summary>Totals</summary><div class=scroll><table "
              "class=totals><thead><tr><th>figure<th>unit",
              r->n_runs > 1 ? " open" : "");
     for (size_t k = 0; k < r->n_runs; k++) {

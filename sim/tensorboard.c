@@ -194,7 +194,8 @@ static enum err_code write_summary(struct writer *w, const struct track *t, stru
         if (!isnan(v))
             put_scalar(w, table, c, v, true);
     }
-    return write_event(w, track_column(t, "end_s")[t->n - 1], track_column(t, "round")[t->n - 1], e);
+    return write_event(w, track_column(t, "end_s")[t->n - 1], track_column(t, "round")[t->n - 1],
+                       e);
 }
 
 enum err_code tensorboard_write(const char *folder, const struct track *t, size_t *n_scalars,

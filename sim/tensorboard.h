@@ -3,8 +3,8 @@
  *
  * Scalars "rounds/NAME", one per round and column of rounds.csv that is a number, "summary/NAME" at
  * the last round. step is the round; wall_time is virtual seconds since the run began, so that the
- * axis "Relative" shows virtual time and the file repeats byte for byte. Values are single precision,
- * as TensorBoard keeps them; what is not available is not there. */
+ * axis "Relative" shows virtual time and the file repeats byte for byte. Values are single
+ * precision, as TensorBoard keeps them; what is not available is not there. */
 #ifndef SIM_TENSORBOARD_H
 #define SIM_TENSORBOARD_H
 
@@ -14,7 +14,8 @@
 #include "sim/base/err.h"
 #include "sim/track.h"
 
-/* Its name begins as TensorBoard expects; in place of a time and a host it has what never changes. */
+/* Its name begins as TensorBoard expects; in place of a time and a host it has what never changes.
+ */
 #define TENSORBOARD_FILE "events.out.tfevents.0.veryedge"
 
 /* Writes FOLDER/TENSORBOARD_FILE; *n_scalars: how many values it holds. */

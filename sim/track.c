@@ -33,8 +33,8 @@ static enum err_code read_cell(double *out, const char *text, struct err *e)
     return text_double(text, -1e300, 1e300, out, e);
 }
 
-static enum err_code read_column(double *out, const struct csv *csv, size_t column, const char *path,
-                                 struct err *e)
+static enum err_code read_column(double *out, const struct csv *csv, size_t column,
+                                 const char *path, struct err *e)
 {
     enum err_code code = OK;
     for (size_t row = 0; row < csv_rows(csv) && !code; row++) {

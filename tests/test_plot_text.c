@@ -61,7 +61,8 @@ static void count(const char *text, int *lines, int *widest, bool *is_ascii)
     }
 }
 
-static const double X[] = {0, 1, 2, 3}, UP[] = {0, 1, 2, 3}, NONE[] = {(double)NAN, (double)NAN, 1, (double)INFINITY};
+static const double X[] = {0, 1, 2, 3}, UP[] = {0, 1, 2, 3},
+                    NONE[] = {(double)NAN, (double)NAN, 1, (double)INFINITY};
 
 /* 24 lines of which one is for the prompt; a diagonal of 0 to 3 on an axis to 3.18. */
 static void a_line_in_ascii_goes_through_its_points(void)
@@ -140,10 +141,12 @@ static void colours_come_only_where_they_are_wanted(void)
 
 static void plot_draws_what_runs_have(void)
 {
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/network-only.json' --quiet --set output.dir=lte --set "
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/network-only.json' --quiet --set output.dir=lte --set "
                       "federation.rounds=30"),
               0);
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/network-only.json' --quiet --set output.dir=wired --set "
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/network-only.json' --quiet --set output.dir=wired --set "
                       "federation.rounds=30 --set 'network={\"topology\": \"wired\"}'"),
               0);
     setenv("LC_ALL", "C.UTF-8", 1);
@@ -171,7 +174,9 @@ static void plot_draws_what_runs_have(void)
 static void plot_refuses_what_it_does_not_know(void)
 {
     CHECK_INT(program("plot lte --figure eval_los"), 2);
-    CHECK_HAS(program_text("err.txt"), "--figure: expected a number of rounds.csv, got \"eval_los\", did you mean \"eval_loss\"?");
+    CHECK_HAS(
+        program_text("err.txt"),
+        "--figure: expected a number of rounds.csv, got \"eval_los\", did you mean \"eval_loss\"?");
     CHECK_INT(program("plot lte --figure round"), 2);
     CHECK_INT(program("plot lte --over miles"), 2);
     CHECK_HAS(program_text("err.txt"), "--over: expected round, time or kwh, got \"miles\"");

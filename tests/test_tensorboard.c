@@ -72,7 +72,8 @@ static bool next_field(struct span *s, struct field *f)
         CHECK_INT(f->wire, 2);
         uint64_t n = take_varint(s);
         if (n > (uint64_t)(s->end - s->at)) {
-            TEST_FAIL("a block of %llu bytes in %zu", (unsigned long long)n, (size_t)(s->end - s->at));
+            TEST_FAIL("a block of %llu bytes in %zu", (unsigned long long)n,
+                      (size_t)(s->end - s->at));
             return false;
         }
         f->block = (struct span){s->at, s->at + n};
@@ -186,10 +187,12 @@ static void the_checksum_is_that_of_the_standard(void)
 
 static void runs_become_event_files(void)
 {
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set output.dir=a --set "
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/quickstart.json' --quiet --set output.dir=a --set "
                       "federation.rounds=3 --set evaluate.every=2 --set evaluate.samples=4"),
               0);
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/network-only.json' --quiet --set output.dir=b --set "
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/network-only.json' --quiet --set output.dir=b --set "
                       "federation.rounds=50"),
               0);
     CHECK_INT(program("tensorboard a b"), 0);
@@ -255,7 +258,8 @@ static void every_number_comes_back_with_its_round_and_virtual_time(void)
         struct csv *c = program_csv(name);
         read_events(&ev, FOLDERS[i]);
         CHECK_STR(ev.version, "brain.Event:2");
-        size_t n = check_rounds(&ev, c), n_totals = check_summary(&ev, path, (int64_t)csv_rows(c)), n_first = 0;
+        size_t n = check_rounds(&ev, c), n_totals = check_summary(&ev, path, (int64_t)csv_rows(c)),
+               n_first = 0;
         for (size_t k = 0; k < ev.n; k++)
             n_first += ev.scalar[k].step == 0;
         CHECK_TRUE(n > 100 - 60 * (i == 0) && n_totals > 15);
@@ -284,7 +288,8 @@ static void the_first_value_of_a_tag_says_unit_and_meaning(void)
 {
     static struct events ev;
     read_events(&ev, "b");
-    const struct scalar *first = find(&ev, "rounds/comm_kwh", 1), *second = find(&ev, "rounds/comm_kwh", 2);
+    const struct scalar *first = find(&ev, "rounds/comm_kwh", 1),
+                        *second = find(&ev, "rounds/comm_kwh", 2);
     CHECK_TRUE(first && second);
     if (first && second) {
         CHECK_STR(first->description, "kWh; energy of all network elements for the round's bits");
@@ -295,7 +300,8 @@ static void the_first_value_of_a_tag_says_unit_and_meaning(void)
 static void the_same_run_gives_the_same_bytes_and_its_folder_can_be_replaced(void)
 {
     CHECK_INT(system("cp " PROGRAM_DIR "/b/" TENSORBOARD_FILE " " PROGRAM_DIR "/before"), 0);
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/network-only.json' --quiet --set output.dir=b --set "
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/network-only.json' --quiet --set output.dir=b --set "
                       "federation.rounds=50"),
               0);
     CHECK_INT(program("tensorboard b"), 0);

@@ -39,7 +39,8 @@ static struct json member(struct json object, const char *key)
 static bool is_number_at_least(struct json v, double lo)
 {
     double x = -1;
-    return v.node && json_is_number(v) && !json_double(v, NULL, -HUGE_VAL, HUGE_VAL, NULL, &x, NULL) && x >= lo;
+    return v.node && json_is_number(v) &&
+           !json_double(v, NULL, -HUGE_VAL, HUGE_VAL, NULL, &x, NULL) && x >= lo;
 }
 
 static double number(struct json object, const char *key)
@@ -105,10 +106,13 @@ static void see_slice(struct trace *t, struct json event, int pid, int tid)
     static const char *const KEYS[] = {"name", "ph", "pid", "tid", "ts", "dur", "args", NULL};
     struct json args = member(event, "args");
     check_keys(event, KEYS);
-    CHECK_TRUE(is_number_at_least(member(event, "ts"), 0) && is_number_at_least(member(event, "dur"), 0));
-    CHECK_TRUE(args.node && json_is_object(args) && is_whole_below(number(args, "round"), MAX_ROUNDS + 1));
+    CHECK_TRUE(is_number_at_least(member(event, "ts"), 0) &&
+               is_number_at_least(member(event, "dur"), 0));
+    CHECK_TRUE(args.node && json_is_object(args) &&
+               is_whole_below(number(args, "round"), MAX_ROUNDS + 1));
     CHECK_TRUE(t->has_process[pid] && (pid == 0 || t->has_thread[pid][tid]));
-    struct slice s = {word(event, "name"), word(args, "status"), ns_of(event, "ts"), 0, number(args, "bytes")};
+    struct slice s = {word(event, "name"), word(args, "status"), ns_of(event, "ts"), 0,
+                      number(args, "bytes")};
     s.end_ns = s.start_ns + ns_of(event, "dur");
     CHECK_TRUE(s.start_ns >= t->busy_ns[pid][tid]); /* viewers nest what overlaps */
     t->busy_ns[pid][tid] = s.end_ns;
@@ -163,8 +167,8 @@ static int64_t cell_ns(const struct csv *c, size_t row, const char *column)
     return llround(1e9 * program_cell(c, row, column));
 }
 
-/* Download, train, upload and wait touch each other, begin with the round and end with it; each ends
- * where clients.csv says, what comes to no end with the round. */
+/* Download, train, upload and wait touch each other, begin with the round and end with it; each
+ * ends where clients.csv says, what comes to no end with the round. */
 static void check_lane(const struct trace *t, const struct csv *c, size_t row, int64_t round_ns[2])
 {
     static const char *const ENDS[] = {"download_end_s", "train_end_s", "upload_end_s"};
@@ -237,12 +241,14 @@ static size_t check_folder(const char *folder, const char *status)
     return n;
 }
 
-#define RUN_ALONE "--quiet --set model.train=none --set model.costs_of=flan-t5-small --set evaluate.every=0 "
+#define RUN_ALONE                                                                                  \
+    "--quiet --set model.train=none --set model.costs_of=flan-t5-small --set evaluate.every=0 "
 
 static void whoever_arrives_has_four_phases_that_tile_the_round(void)
 {
     CHECK_INT(program("run '" TEST_SOURCE "/scenarios/mixed.json' " RUN_ALONE
-                      "--set output.dir=mixed --set federation.rounds=40 --set federation.clients_per_round=30"),
+                      "--set output.dir=mixed --set federation.rounds=40 --set "
+                      "federation.clients_per_round=30"),
               0);
     CHECK_INT(check_folder("mixed", "ok"), 40 * 30);
 }
@@ -257,22 +263,25 @@ static void shared_cells_tile_too(void)
 
 static void the_late_are_cut_off_by_the_rounds_end(void)
 {
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/mixed.json' " RUN_ALONE
-                      "--set output.dir=late --set federation.deadline=4.6s --set federation.rounds=20"),
-              0);
+    CHECK_INT(
+        program("run '" TEST_SOURCE "/scenarios/mixed.json' " RUN_ALONE
+                "--set output.dir=late --set federation.deadline=4.6s --set federation.rounds=20"),
+        0);
     CHECK_TRUE(check_folder("late", "late") > 20);
 }
 
 static void those_who_fail_end_with_their_status(void)
 {
     CHECK_INT(program("run '" TEST_SOURCE "/scenarios/mixed.json' " RUN_ALONE
-                      "--set output.dir=dropped --set federation.failure_rate=0.3 --set federation.rounds=20"),
+                      "--set output.dir=dropped --set federation.failure_rate=0.3 --set "
+                      "federation.rounds=20"),
               0);
     CHECK_TRUE(check_folder("dropped", "dropped") > 20);
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/mixed.json' --quiet --set model.train=none --set "
-                      "evaluate.every=0 --set model.costs_of=flan-t5-xl --set federation.batch=64 --set "
-                      "output.dir=oom --set federation.rounds=3"),
-              0);
+    CHECK_INT(
+        program("run '" TEST_SOURCE "/scenarios/mixed.json' --quiet --set model.train=none --set "
+                "evaluate.every=0 --set model.costs_of=flan-t5-xl --set federation.batch=64 --set "
+                "output.dir=oom --set federation.rounds=3"),
+        0);
     CHECK_TRUE(check_folder("oom", "out_of_memory") > 0);
 }
 
@@ -286,7 +295,8 @@ static void no_training_time_is_a_slice_of_no_length(void)
 
 static void a_long_run_is_cut_and_says_so(void)
 {
-    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/network-only.json' --quiet --set output.dir=long --set "
+    CHECK_INT(program("run '" TEST_SOURCE
+                      "/scenarios/network-only.json' --quiet --set output.dir=long --set "
                       "federation.rounds=300 --set federation.clients_per_round=100"),
               0);
     struct json_doc *doc = NULL;

@@ -123,27 +123,35 @@ static size_t thin(const struct report_series *s, size_t n_points, const size_t 
     return n;
 }
 
-static bool is_empty(const struct report_series *s)
+/* Whether a good part of a line lies under another one. */
+static bool is_under(const struct frame *f, const struct report_series *s,
+                     const struct report_series *o)
 {
-    for (size_t i = 0; i < s->n; i++)
-        if (is_point(s, i))
-            return false;
-    return true;
+    size_t n = s->n < o->n ? s->n : o->n, n_points = 0, n_equal = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!is_point(s, i) || !is_point(o, i))
+            continue;
+        n_points++;
+        n_equal += fabs(s->y[i] - o->y[i]) < 0.005 * (f->y1 - f->y0) &&
+                   fabs(s->x[i] - o->x[i]) < 0.005 * (f->x1 - f->x0);
+    }
+    return 3 * n_equal > n_points;
 }
 
 /* Of lines that lie on each other the first is the widest, so that all can be seen. */
-static double width_of(const struct report_chart *c, const struct report_series *s)
+static double width_of(const struct frame *f, const struct report_chart *c,
+                       const struct report_series *s)
 {
     double later = 0;
     for (const struct report_series *o = s + 1; o < c->series + c->n_series; o++)
-        later += o->is_faint == s->is_faint && !is_empty(o);
+        later += o->is_faint == s->is_faint && is_under(f, s, o);
     return (s->is_faint ? 1.2 : 2) + (s->is_faint ? 0.8 : 1.6) * fmin(later, 3);
 }
 
 static void put_dots(struct frame *f, const struct report_chart *c, const struct report_series *s,
                      size_t n, const size_t *drawn)
 {
-    double radius = 2 + 0.5 * width_of(c, s);
+    double radius = 2 + 0.5 * width_of(f, c, s);
     for (size_t i = 0; i < n; i++) {
         double x = s->x[drawn[i]], y = s->y[drawn[i]];
         char at[40], value[40];
@@ -173,7 +181,7 @@ static size_t put_series(struct frame *f, const struct report_chart *c,
     mem_free(point);
     html_put(f->h, "<path class=\"line k%d%s%s\" stroke-width=%.1f d=\"",
              s->color % REPORT_CHART_COLORS, s->is_faint ? " faint" : "",
-             s->color >= REPORT_CHART_COLORS ? " dashed" : "", width_of(c, s));
+             s->color >= REPORT_CHART_COLORS ? " dashed" : "", width_of(f, c, s));
     for (size_t i = 0; i < n_drawn; i++)
         html_put(f->h, "%c%.1f %.1f", i ? 'L' : 'M', place_x(f, s->x[drawn[i]]),
                  place_y(f, s->y[drawn[i]]));

@@ -120,7 +120,7 @@ void report_energy(struct html *h, const struct report *r)
     double most = 0, joules[N_PARTS];
     for (size_t k = 0; k < r->n_runs; k++)
         most = fmax(most, add_parts(&r->run[k], joules));
-    html_raw(h, "<section><h2>Where the energy went</h2>");
+    html_raw(h, "<section class=whole><h2>Where the energy went</h2>");
     if (!(most > 0)) {
         html_raw(h, "<p>No energy was charged.</p></section>");
         return;

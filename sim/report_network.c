@@ -301,19 +301,33 @@ static void draw(struct html *h, const struct report *r, const struct report_run
     arena_free(&scratch);
 }
 
+static void put_tables(struct html *h, const struct report *r, size_t k)
+{
+    html_raw(h, "<div>");
+    report_elements(h, r, k);
+    report_use_table(h, r, k);
+    html_raw(h, "</div>");
+}
+
 void report_network(struct html *h, const struct report *r)
 {
-    html_raw(h, "<section><h2>The network</h2><p class=note>Bits that came through in both "
-                "directions, and what they cost. "
-                "The bar in a box is its share of the network's energy. Elements of one kind count "
-                "together for all "
-                "groups.</p><div class=\"charts wide\">");
+    html_raw(
+        h, "<section class=whole><h2>The network</h2><p class=note>Bits that came through in both "
+           "directions, and what they cost. "
+           "The bar in a box is its share of the network's energy. Elements of one kind count "
+           "together for all "
+           "groups.</p><div class=\"charts wide\">");
     for (size_t k = 0; k < r->n_runs; k++) {
         draw(h, r, &r->run[k]);
-        html_raw(h, "<div>");
-        report_elements(h, r, k);
-        report_use_table(h, r, k);
+        if (r->n_runs == 1)
+            put_tables(h, r, k);
+    }
+    html_raw(h, "</div>");
+    if (r->n_runs > 1) {
+        html_raw(h, "<div class=\"charts wide\">");
+        for (size_t k = 0; k < r->n_runs; k++)
+            put_tables(h, r, k);
         html_raw(h, "</div>");
     }
-    html_raw(h, "</div></section>");
+    html_raw(h, "</section>");
 }

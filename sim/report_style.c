@@ -58,7 +58,7 @@ const char *const report_style[] = {
     "grid-template-columns:repeat(auto-fit,minmax(min(230px,100%),1fr))}.said{white-space:pre-wrap;font-size:.9rem}"
     "pre{white-space:pre-wrap;font-size:.8rem}",
     "@media print{:root{--bg:#fff;--ink:#000;--soft:#444;--rule:#bbb;--card:#fff;color-scheme:light}"
-    "figure,.card,.sample,.lane,tr{break-inside:avoid}h2,h3,summary,.legend,.row,.note{break-after:avoid}.pair{grid-template-columns:repeat(4,1fr)}"
+    "figure,.card,.sample,.lane,tr,.note,.whole{break-inside:avoid}h2,h3,summary,.legend,.row,.note{break-after:avoid}.pair{grid-template-columns:repeat(4,1fr)}"
     "body{max-width:none;padding:0;font-size:12px}.charts,.charts.wide{grid-template-columns:repeat(auto-fit,minmax(200px,1fr))}"
     ".cards{grid-template-columns:repeat(auto-fill,minmax(120px,1fr))}.big{font-size:1.15rem}details{border:none;padding:0}"
     ".scroll{overflow:visible}table{font-size:.6rem}th,td{padding:.1rem .25rem}th{position:static}"

@@ -81,14 +81,13 @@ static enum err_code find_figure(size_t *out, const char *name, struct arena *ar
 {
     const struct table *t = record_rounds();
     const char **known = ARENA_NEW(arena, const char *, t->n_columns);
-    size_t n = list_figures(known);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(known[i], name) == 0)
-            for (*out = 0; strcmp(t->column[*out].name, name) != 0;)
-                ++*out;
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(known[i], name) == 0)
-            return OK;
+    size_t n = list_figures(known), i = 0;
+    while (i < n && strcmp(known[i], name) != 0)
+        i++;
+    for (*out = 0; i < n && strcmp(t->column[*out].name, name) != 0;)
+        ++*out;
+    if (i < n)
+        return OK;
     const char *near = text_nearest(name, known, n);
     return err_set(e, ERR_INPUT, "--figure: expected a number of rounds.csv, got \"%.60s\"%s", name,
                    near ? arena_printf(arena, ", did you mean \"%s\"?", near) : "; see --help");

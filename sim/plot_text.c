@@ -75,7 +75,7 @@ static const char *tick_label(struct arena *a, double v)
 /* A name that fits, without anything that a terminal would obey. */
 static const char *clean(struct frame *f, const char *name)
 {
-    int room = f->columns - NUMBERS_ROOM;
+    int room = f->columns > 2 * NUMBERS_ROOM ? f->columns - NUMBERS_ROOM : NUMBERS_ROOM;
     char *out = arena_strdup(f->a, name);
     for (char *p = out; *p; p++) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
@@ -177,6 +177,7 @@ static void put_x_axis(const struct frame *f)
         int x = (int)lround((tick[i] - f->x0) / (f->x1 - f->x0) * (f->c.columns - 1));
         int from = f->margin + x - width / 2;
         from = from + width > f->columns ? f->columns - width : from;
+        from = from < 0 ? 0 : from;
         is_tick[x] = true;
         if (from < end)
             continue;

@@ -83,6 +83,21 @@ static void a_line_in_ascii_goes_through_its_points(void)
     CHECK_TRUE(top && strcspn(top + 1, "\n") == 40 && top[40] == '*');
 }
 
+/* Long numbers at both ends, on the least terminal: nothing is written beside the line. */
+static void long_numbers_stay_within_the_line(void)
+{
+    static const double x[] = {123456.5, 123457.5}, y[] = {-1e-5, 2e-5};
+    const struct text_series s = {"a name of more letters than this terminal has room for", 2, x, y};
+    const struct text_plot p = {"t", false, 1, &s};
+    for (int columns = 1; columns <= 60; columns += 7) {
+        const char *text = printed(&p, (struct terminal){false, false, columns, 1});
+        const char *numbers = strstr(text, "+-");
+        numbers = numbers ? strchr(numbers, '\n') + 1 : "";
+        CHECK_TRUE(strcspn(numbers, "\n") < 64);
+        CHECK_HAS(text, "-1e-05 -> 2e-05\n");
+    }
+}
+
 static void a_line_in_braille_has_its_dots(void)
 {
     const double x[] = {0, 1}, y[] = {0, 1};
@@ -192,6 +207,7 @@ int main(void)
     CASE(values_that_rounding_sets_apart_are_one);
     CASE(a_unit_keeps_numbers_readable);
     CASE(a_line_in_ascii_goes_through_its_points);
+    CASE(long_numbers_stay_within_the_line);
     CASE(a_line_in_braille_has_its_dots);
     CASE(several_runs_have_letters_and_fit);
     CASE(names_cannot_command_the_terminal);

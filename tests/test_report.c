@@ -251,6 +251,7 @@ static void the_numbers_of_the_cards_are_those_of_the_summary(void)
                  {"Held-out loss", {"first_eval_loss", "last_eval_loss"}},
                  {"ROUGE-1", {"first_rouge1", "last_rouge1"}},
                  {"ROUGE-L", {"first_rougeL", "last_rougeL"}},
+                 {"Facts found", {"first_fact_recall", "last_fact_recall"}},
                  {"Test set", {"test_loss", "test_rouge1"}}};
     enum { N = sizeof(CARDS) / sizeof(CARDS[0]) };
     char *page = whole("a/report.html");

@@ -28,6 +28,7 @@ struct item {
     /* transfers only */
     network_done *done;
     struct sg_flow *flow;
+    struct sg_timer *change; /* the own link's next change of rate, while the bytes flow */
     size_t client, class;
     enum net_dir dir;
     uint64_t bytes;
@@ -39,7 +40,8 @@ enum { ITEMS_PER_BLOCK = 256 };
 struct network {
     const struct plan *plan;
     struct sg *sg;
-    struct sg_host **host; /* [n_clients], NULL where not used */
+    struct sg_host **host;              /* [n_clients], NULL where not used */
+    struct sg_link *(*own)[N_NET_DIRS]; /* [n_clients], where its rate changes; NULL: nowhere */
     size_t *n_on_link; /* [n_links] flows between "send" and last byte, where the link can limit */
     double (*bits)[N_NET_DIRS]; /* [n_paths] */
     double instant_s;
@@ -113,10 +115,41 @@ static void count_on_links(struct item *it, bool is_more)
     }
 }
 
+/* The moment of the client's rates, and the present goodput of its own link. */
+static double moment_s(const struct item *it)
+{
+    const struct plan *p = it->net->plan;
+    return sg_now_s(it->net->sg) + plan_start_s(p, &p->class[it->class], it -> client);
+}
+
+static double own_now_bps(const struct item *it)
+{
+    const struct plan_class *c = &it->net->plan->class[it->class];
+    return c->rates[it->dir] ? rates_at(c->rates[it->dir], moment_s(it)) : c->own_bps[it->dir];
+}
+
+/* Gives the own link its present rate, and again at every change while the bytes flow. */
+static void follow_rate(void *user)
+{
+    struct item *it = user;
+    struct network *n = it->net;
+    const struct rates *r = n->plan->class[it->class].rates[it->dir];
+    it->change = NULL;
+    if (!r || n->is_stopped)
+        return;
+    double moment = moment_s(it);
+    sg_set_rate(n->sg, n->own[it->client][it->dir], rates_at(r, moment));
+    double change_s = sg_now_s(n->sg) + (rates_next_s(r, moment) - moment);
+    it->change = sg_at(n->sg, change_s, follow_rate, it);
+}
+
 /* It is over: books what arrived and gives the item back. */
 static void transfer_end(struct item *it, double left_bytes)
 {
     struct network *n = it->net;
+    if (it->change)
+        sg_cancel_timer(n->sg, it->change);
+    it->change = NULL;
     count_on_links(it, false);
     n->bits[n->plan->class[it->class].path][it->dir] += 8 * ((double)it->bytes - left_bytes);
     n->n_active[it->dir]--;
@@ -148,6 +181,7 @@ static void on_start(void *user)
         return;
     }
     it->state = ITEM_FLOWING;
+    follow_rate(it);
     it->flow =
         sg_send(n->sg, n->host[it->client], it->dir == NET_DOWN, it->bytes, on_flow_done, it);
     if (!it->flow)
@@ -158,7 +192,7 @@ static void transfer_wait(struct item *it)
 {
     const struct plan *p = it->net->plan;
     const struct plan_class *c = &p->class[it->class];
-    double share_bps = c->own_bps[it->dir];
+    double share_bps = own_now_bps(it);
     for (size_t i = 0; i < c->n_links[it->dir]; i++) {
         const struct plan_link *l = &p->link[c->link[it->dir][i]];
         if (l->can_limit) {
@@ -350,6 +384,17 @@ static enum err_code push_shared(struct builder *b, size_t index, struct err *e)
     return OK;
 }
 
+/* A client's own link, the first on its route. */
+static enum err_code push_own(struct builder *b, const struct plan_class *c, size_t client,
+                              enum net_dir dir, struct err *e)
+{
+    if (!c->rates[dir])
+        return push_link(b, dir, c->own_bps[dir], NULL, e);
+    struct sg_link **own = &b->n->own[client][dir];
+    enum err_code code = sg_add_varying_link(b->n->sg, c->own_bps[dir], own, e);
+    return code ? code : push_link(b, dir, c->own_bps[dir], *own, e);
+}
+
 /* The used clients of a class: own link, then the shared ones, the same list for all but its first.
  */
 static enum err_code build_class(struct builder *b, const struct plan_class *c, const bool *used,
@@ -363,7 +408,7 @@ static enum err_code build_class(struct builder *b, const struct plan_class *c, 
         for (int dir = 0; dir < N_NET_DIRS; dir++) {
             size_t n_shared = has_route ? b->n_route[dir] : 0;
             b->n_route[dir] = 0;
-            enum err_code code = push_link(b, (enum net_dir)dir, c->own_bps[dir], NULL, e);
+            enum err_code code = push_own(b, c, client, (enum net_dir)dir, e);
             for (size_t i = 0; i < c->n_links[dir] && !has_route && !code; i++)
                 code = push_shared(b, c->link[dir][i], e);
             if (code)
@@ -410,8 +455,13 @@ enum err_code network_open(struct network **out, const struct plan *p, const boo
     for (size_t i = 0; i < p->n_classes; i++)
         if (p->class[i].rtt_s > 0)
             n->instant_s = fmin(n->instant_s, p->class[i].rtt_s / 2);
+    bool has_rates = false;
+    for (size_t i = 0; i < p->n_classes; i++)
+        has_rates = has_rates || p->class[i].rates[NET_DOWN] || p->class[i].rates[NET_UP];
     enum err_code code =
         mem_big((void **)&n->host, p->n_clients * sizeof(*n->host), "table of clients", e);
+    if (!code && has_rates)
+        code = mem_big((void **)&n->own, p->n_clients * sizeof(*n->own), "table of links", e);
     if (!code)
         code = sg_open(&n->sg, p->is_full_solver, NETWORK_INSTANT_S, e);
     if (!code)
@@ -430,6 +480,7 @@ void network_close(struct network *n)
         return;
     sg_close(n->sg);
     mem_free(n->host);
+    mem_free(n->own);
     mem_free(n->block);
     mem_free(n->sent);
     arena_free(&n->arena);

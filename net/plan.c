@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sim/base/check.h"
+#include "sim/base/rng.h"
 
 void plan_open(struct plan **out)
 {
@@ -52,6 +53,7 @@ static enum err_code check_class(const struct plan *p, const struct plan_class *
             return err_set(e, ERR_INPUT, "%s: expected a rate %s of %g..%g bit/s, got %g", c->name,
                            net_dir_name((enum net_dir)dir), PLAN_MIN_BPS, PLAN_MAX_BPS,
                            c->own_bps[dir]);
+        CHECK(!c->rates[dir] || c->rates[dir]->min_bps > 0);
         for (size_t i = 0; i < c->n_links[dir]; i++)
             CHECK(c->link[dir][i] < p->n_links && (int)p->link[c->link[dir][i]].dir == dir);
     }
@@ -81,6 +83,15 @@ enum err_code plan_add_class(struct plan *p, const struct plan_class *c, size_t 
     p->n_clients += c->n_clients;
     p->is_marked = false;
     return OK;
+}
+
+double plan_start_s(const struct plan *p, const struct plan_class *c, size_t client)
+{
+    const struct rates *r = c->rates[NET_DOWN] ? c->rates[NET_DOWN] : c->rates[NET_UP];
+    CHECK(r);
+    if (!c->is_start_drawn)
+        return c->start_s;
+    return rates_period_s(r) * rng_uniform(p->seed, RNG_TRACE, (uint32_t)client, 0);
 }
 
 size_t plan_class_of(const struct plan *p, size_t client)

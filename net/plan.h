@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "net/element.h"
+#include "net/rates.h"
 #include "sim/base/err.h"
 #include "sim/base/mem.h"
 
@@ -40,7 +41,11 @@ struct plan_class {
     size_t first, n_clients;    /* clients first .. first + n_clients - 1 */
     size_t path;                /* index into paths */
     double rtt_s;               /* two-way latency without queueing, >= 0 */
-    double own_bps[N_NET_DIRS]; /* goodput of each client's own link */
+    double own_bps[N_NET_DIRS]; /* goodput of each client's own link, at most */
+    const struct rates *rates[N_NET_DIRS]; /* its goodput over time, each > 0; NULL: always own_bps.
+                                              In the plan's arena, or as long as the plan */
+    bool is_start_drawn; /* each client's rates begin at a moment of its own, drawn from the seed */
+    double start_s;      /* otherwise: the moment of the rates at virtual time 0 */
     size_t n_links[N_NET_DIRS];
     const size_t *link[N_NET_DIRS]; /* shared links that a flow of this direction crosses */
 };
@@ -52,6 +57,7 @@ struct plan {
     bool is_pruned;      /* links that cannot limit stay out of the solver (they keep their bits) */
     bool is_full_solver; /* network/optim:Full instead of Lazy */
     bool is_marked;      /* prune_mark has run since the last change */
+    uint64_t seed;       /* of what is drawn per client */
     size_t n_links, cap_links;
     struct plan_link *link;
     size_t n_classes, cap_classes;
@@ -75,6 +81,9 @@ size_t plan_add_link(struct plan *p, const char *name, enum net_dir dir, double 
  * more than PLAN_MAX_CLIENTS clients, and a link of the wrong direction. */
 enum err_code plan_add_class(struct plan *p, const struct plan_class *c, size_t n_steps,
                              const struct element_step *steps, struct err *e);
+
+/* The moment of a client's rates (the class is its own and has rates) at virtual time 0. */
+double plan_start_s(const struct plan *p, const struct plan_class *c, size_t client);
 
 /* The class of a client, client < n_clients. O(log n_classes). */
 size_t plan_class_of(const struct plan *p, size_t client);

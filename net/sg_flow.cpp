@@ -17,6 +17,7 @@ using simgrid::kernel::timer::Timer;
 
 struct sg_link {
     s4u::Link *link;
+    double max_byte_per_s, now_byte_per_s; /* of a varying link */
 };
 
 struct sg_host {
@@ -162,6 +163,37 @@ extern "C" enum err_code sg_add_link(struct sg *s, double goodput_bps, struct sg
         s->links.push_back(std::move(l));
         *out = s->links.back().get();
     });
+}
+
+/* SimGrid freezes a flow's bound at the smallest capacity seen when it starts, so a later rise
+ * would be lost. Hence the nominal capacity is the greatest, and the present one comes from a
+ * callback. */
+extern "C" enum err_code sg_add_varying_link(struct sg *s, double max_bps, struct sg_link **out,
+                                             struct err *e)
+{
+    return guard(e, "link", [&] {
+        auto l = std::make_unique<sg_link>();
+        sg_link *raw = l.get();
+        std::string name = "l" + std::to_string(s->links.size());
+        l->max_byte_per_s = l->now_byte_per_s = max_bps / 8;
+        l->link = s->zone->create_link(name, l->max_byte_per_s)->set_latency(0.0);
+        l->link->set_sharing_policy(s4u::Link::SharingPolicy::NONLINEAR,
+                                    [raw](double, int) { return raw->now_byte_per_s; });
+        l->link->seal();
+        s->links.push_back(std::move(l));
+        *out = raw;
+    });
+}
+
+extern "C" void sg_set_rate(struct sg *s, struct sg_link *l, double goodput_bps)
+{
+    struct err e = {};
+    enum err_code code = guard(&e, "rate", [&] {
+        l->now_byte_per_s = goodput_bps / 8;
+        l->link->set_bandwidth(l->max_byte_per_s); /* the same, but the shares are found again */
+    });
+    if (code && s->failure.empty())
+        s->failure = e.text;
 }
 
 extern "C" enum err_code sg_add_host(struct sg *s, size_t n_down, struct sg_link *const *down,

@@ -37,6 +37,12 @@ void sg_close(struct sg *s);
 
 /* A link of latency 0, capacity in bits of payload per second, > 0. Names are made here. */
 enum err_code sg_add_link(struct sg *s, double goodput_bps, struct sg_link **out, struct err *e);
+/* A link whose capacity changes: at most max_bps, now that much. A flow gains from a rise, too. */
+enum err_code sg_add_varying_link(struct sg *s, double max_bps, struct sg_link **out,
+                                  struct err *e);
+/* Its capacity from now on, 0 < goodput_bps <= its maximum. May be called before sg_run and from
+ * callbacks; a failure comes out of sg_run. */
+void sg_set_rate(struct sg *s, struct sg_link *l, double goodput_bps);
 /* A client and the links that its flows cross: from the server (down) and to it (up), at least one
  * each. */
 enum err_code sg_add_host(struct sg *s, size_t n_down, struct sg_link *const *down, size_t n_up,

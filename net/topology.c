@@ -139,7 +139,8 @@ static enum err_code parse_limits(struct json network, struct topology_spec *s, 
 }
 
 /* Everything but json_finish. */
-static enum err_code parse_access(struct json network, struct topology_spec *s, struct err *e)
+static enum err_code parse_access(struct json network, struct topology_spec *s, struct arena *a,
+                                  struct err *e)
 {
     const char *names[N_TOPOLOGIES];
     for (size_t i = 0; i < N_TOPOLOGIES; i++)
@@ -151,7 +152,12 @@ static enum err_code parse_access(struct json network, struct topology_spec *s, 
     if (code)
         return code;
     topology_spec_init(s, TOPOLOGIES[which]);
-    code = topology_parse_rate(network, "down", false, &s->rate_bps[NET_DOWN], e);
+    code = trace_parse(network, &s->trace, a, e);
+    for (int dir = 0; dir < N_NET_DIRS && s->trace; dir++)
+        if (s->trace->rates[dir]) /* the cap that does not cap */
+            s->rate_bps[dir] = s->trace->rates[dir]->max_bps;
+    if (!code)
+        code = topology_parse_rate(network, "down", false, &s->rate_bps[NET_DOWN], e);
     if (!code)
         code = topology_parse_rate(network, "up", false, &s->rate_bps[NET_UP], e);
     double rtt_s = s->rtt_s;
@@ -169,7 +175,8 @@ static enum err_code parse_access(struct json network, struct topology_spec *s, 
     return code;
 }
 
-enum err_code topology_parse(struct json network, struct topology_spec *out, struct err *e)
+enum err_code topology_parse(struct json network, struct topology_spec *out, struct arena *a,
+                             struct err *e)
 {
     static const char *const COMMON[] = {"server", "prune", "solver"};
     for (size_t i = 0; i < sizeof(COMMON) / sizeof(COMMON[0]); i++)
@@ -177,7 +184,7 @@ enum err_code topology_parse(struct json network, struct topology_spec *out, str
             return json_fail(network, COMMON[i], e,
                              "belongs to the scenario's network, not to a group's");
     struct topology_spec s;
-    enum err_code code = parse_access(network, &s, e);
+    enum err_code code = parse_access(network, &s, a, e);
     if (!code)
         code = json_finish(network, e);
     if (!code)
@@ -197,7 +204,8 @@ static enum err_code parse_server(struct json network, struct topology_root *r, 
     return code ? code : json_finish(server, e);
 }
 
-enum err_code topology_parse_root(struct json network, struct topology_root *out, struct err *e)
+enum err_code topology_parse_root(struct json network, struct topology_root *out, struct arena *a,
+                                  struct err *e)
 {
     struct topology_root r;
     topology_root_init(&r);
@@ -207,7 +215,7 @@ enum err_code topology_parse_root(struct json network, struct topology_root *out
     }
     static const char *const SOLVERS[] = {"lazy", "full"};
     size_t solver = 0;
-    enum err_code code = parse_access(network, &r.access, e);
+    enum err_code code = parse_access(network, &r.access, a, e);
     if (!code)
         code = parse_server(network, &r, e);
     if (!code)
@@ -283,6 +291,7 @@ static void write_access(struct json_out *o, const struct topology_spec *s)
         json_out_end(o, '}');
     }
     json_out_string(o, "rates", s->is_goodput ? "goodput" : "wire");
+    trace_write(o, s->trace);
     if (s->topology->write)
         s->topology->write(o, s);
 }
@@ -320,8 +329,14 @@ enum err_code topology_add_class(const struct topology_group *g, const char *nam
     struct plan_class c = {
         .group = g->name, .name = name, .n_clients = n_clients, .rtt_s = s->rtt_s};
     size_t links[N_NET_DIRS][ELEMENT_MAX_STEPS + 2];
+    if (s->trace) {
+        c.is_start_drawn = s->trace->is_start_drawn;
+        c.start_s = s->trace->start_s;
+    }
     for (int dir = 0; dir < N_NET_DIRS; dir++) {
-        c.own_bps[dir] = topology_goodput_bps(s, s->rate_bps[dir]);
+        c.rates[dir] = trunk->rates[dir];
+        c.own_bps[dir] =
+            c.rates[dir] ? c.rates[dir]->max_bps : topology_goodput_bps(s, s->rate_bps[dir]);
         if (extra)
             links[dir][c.n_links[dir]++] = extra[dir];
         for (size_t i = 0; i < trunk->n[dir]; i++)
@@ -356,6 +371,11 @@ static void add_trunk(const struct topology_group *g, const size_t *server, stru
         }
     }
     for (int dir = 0; dir < N_NET_DIRS; dir++)
+        if (s->trace && s->trace->rates[dir])
+            trunk->rates[dir] =
+                rates_scaled(s->trace->rates[dir], topology_goodput_bps(s, 1), PLAN_MIN_BPS,
+                             topology_goodput_bps(s, s->rate_bps[dir]), &p->arena);
+    for (int dir = 0; dir < N_NET_DIRS; dir++)
         if (server[dir] != SIZE_MAX)
             trunk->link[dir][trunk->n[dir]++] = server[dir];
 }
@@ -368,6 +388,7 @@ enum err_code topology_plan(struct plan **out, const struct topology_root *root,
     p->is_pruned = root->is_pruned;
     p->is_full_solver = root->is_full_solver;
     p->n_at_once = n_at_once;
+    p->seed = root->seed;
     size_t server[N_NET_DIRS] = {SIZE_MAX, SIZE_MAX};
     for (int dir = 0; dir < N_NET_DIRS; dir++)
         if (root->server_bps[dir] > 0) {

@@ -10,6 +10,7 @@
  * rates     "wire"             wire: rates count frames; goodput: payload
  * cell      none               lte: {"clients": 25, "down": "150Mbps", "up": "50Mbps"}: shared air;
  *                              cells are filled in client order
+ * trace     none               bandwidth of each client's own link over time: net/trace.h
  * server    never limits       {"down": "10Gbps", "up": "10Gbps"}: all clients' common link
  * prune     true               false: links that cannot limit stay in the solver too
  * solver    "lazy"             lazy | full: the same times, for checking
@@ -27,6 +28,7 @@
 #include <stddef.h>
 
 #include "net/plan.h"
+#include "net/trace.h"
 #include "sim/base/err.h"
 #include "sim/base/json.h"
 
@@ -43,6 +45,7 @@ struct topology_spec {
     double limit_bps[N_ELEMENT_KINDS]; /* 0: the element never limits */
     size_t cell_clients;               /* lte: clients per cell; 0: no cells */
     double cell_bps[N_NET_DIRS];
+    const struct trace *trace; /* NULL: constant rates; otherwise rate_bps caps it */
 };
 
 /* The scenario's network: the access of clients whose group has none of its own, and what is
@@ -51,13 +54,15 @@ struct topology_root {
     struct topology_spec access;
     double server_bps[N_NET_DIRS]; /* 0: the server's link never limits */
     bool is_pruned, is_full_solver;
+    uint64_t seed; /* the scenario's, no key of the network: set it after reading */
 };
 
-/* The shared links that every client of a group crosses: limited elements, then the server's link.
- */
+/* What all clients of a group have in common: the shared links that they cross (limited elements,
+ * then the server's link), and the goodput of their own links over time (NULL: it is constant). */
 struct topology_trunk {
     size_t n[N_NET_DIRS];
     size_t link[N_NET_DIRS][ELEMENT_MAX_STEPS + 1];
+    const struct rates *rates[N_NET_DIRS];
 };
 
 /* A group of clients on one access network. */
@@ -92,11 +97,13 @@ void topology_spec_init(struct topology_spec *s, const struct topology *t);
 /* The default network: lte, no cells, a server that never limits, pruned, Lazy. */
 void topology_root_init(struct topology_root *r);
 
-/* Reads the scenario's network; an absent one (node NULL) gives the default. Refuses unknown keys.
- */
-enum err_code topology_parse_root(struct json network, struct topology_root *out, struct err *e);
+/* Reads the scenario's network, and the files it names; an absent one (node NULL) gives the
+ * default. Refuses unknown keys. What the result points to lives in the arena. */
+enum err_code topology_parse_root(struct json network, struct topology_root *out, struct arena *a,
+                                  struct err *e);
 /* Reads a group's own network. server, prune and solver are refused. */
-enum err_code topology_parse(struct json network, struct topology_spec *out, struct err *e);
+enum err_code topology_parse(struct json network, struct topology_spec *out, struct arena *a,
+                             struct err *e);
 
 /* Write a resolved network under a key; reading it again gives the same numbers to the last bit. */
 void topology_write_root(struct json_out *o, const char *key, const struct topology_root *r);

@@ -1,5 +1,6 @@
 /* veryedge check: what a scenario means, before anything is run. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -125,6 +126,40 @@ static void print_times(const struct view *v, const struct scenario_group *g, si
            r.t_comp_s, r.t_comm_s, r.granularity);
 }
 
+/* What a trace gives over time, and what a client alone makes of it. */
+static void print_trace(const struct view *v, const struct topology_spec *a, size_t class_index)
+{
+    enum { MOST_STARTS = 1000 };
+    const struct plan_class *c = &v->plan->class[class_index];
+    char r[3][32], at[32];
+    const struct rates *any = c->rates[NET_DOWN] ? c->rates[NET_DOWN] : c->rates[NET_UP];
+    printf("  trace       %s: %zu rows, %s, then again; ", a->trace->path, any->n,
+           quantity(r[0], rates_period_s(any), UNIT_TIME_S));
+    if (a->trace->is_start_drawn)
+        printf("each client begins at a place of its own\n");
+    else
+        printf("all begin at %s\n", quantity(at, a->trace->start_s, UNIT_TIME_S));
+    for (int dir = 0; dir < N_NET_DIRS; dir++) {
+        const struct rates *rates = c->rates[dir];
+        if (!rates)
+            continue;
+        double bytes = (double)v->costs.payload_bytes[dir], least = HUGE_VAL, most = 0, sum = 0;
+        size_t n = rates->n < MOST_STARTS ? rates->n : MOST_STARTS;
+        for (size_t i = 0; i < n; i++) {
+            double moment_s = rates->at_s[i * rates->n / n];
+            double s = closed_alone_s(v->plan, class_index, (enum net_dir)dir, bytes, moment_s);
+            least = fmin(least, s);
+            most = fmax(most, s);
+            sum += s;
+        }
+        printf("              %s mean %s (%s .. %s) of payload; alone %.4g s (%.4g .. %.4g s), by the "
+               "moment it begins\n",
+               net_dir_name((enum net_dir)dir), quantity(r[0], rates->mean_bps, UNIT_RATE_BPS),
+               quantity(r[1], rates->min_bps, UNIT_RATE_BPS),
+               quantity(r[2], rates->max_bps, UNIT_RATE_BPS), sum / (double)n, least, most);
+    }
+}
+
 /* The first class of the group, and the last where it is smaller; the others are like the first. */
 static void print_classes(const struct view *v, const struct scenario_group *g)
 {
@@ -162,6 +197,8 @@ static void print_group(const struct view *v, const struct scenario_group *g)
         printf("  cells       of %zu clients, %s down, %s up\n", a->cell_clients,
                quantity(r[3], a->cell_bps[NET_DOWN], UNIT_RATE_BPS),
                quantity(r[4], a->cell_bps[NET_UP], UNIT_RATE_BPS));
+    if (a->trace)
+        print_trace(v, a, class_index);
     print_path(a);
     double j[N_NET_DIRS], total = 0;
     for (int dir = 0; dir < N_NET_DIRS; dir++) {

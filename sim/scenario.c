@@ -74,7 +74,10 @@ enum err_code scenario_parse_network(struct json root, struct scenario *s, struc
 {
     struct json network;
     enum err_code code = json_object_opt(root, "network", &network, e);
-    return code ? code : topology_parse_root(network, &s->network, e);
+    if (!code)
+        code = topology_parse_root(network, &s->network, &s->arena, e);
+    s->network.seed = s->seed;
+    return code;
 }
 
 /* What really trains the clients; of each backend only the pairs that exist. */

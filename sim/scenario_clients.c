@@ -86,7 +86,7 @@ static enum err_code parse_group(struct json o, struct scenario *s, size_t i, bo
     g->has_network = network.node != NULL;
     g->access = s->network.access;
     if (g->has_network)
-        code = topology_parse(network, &g->access, e);
+        code = topology_parse(network, &g->access, &s->arena, e);
     return code ? code : json_finish(o, e);
 }
 

@@ -81,6 +81,16 @@ scenario("s.json: network.up: expected a rate such as 40Mbps, got 10" "{\"networ
 scenario("s.json: network.rtt: expected a time such as 50ms, got \"50\"" "{\"network\": {\"rtt\": \"50\"}}")
 scenario("s.json: federation.rounds: this key is there twice" "{\"federation\": {\"rounds\": 1, \"rounds\": 2}}")
 
+# --- bandwidth traces: file, line and column ---
+scenario("s.json: network.trace: none.csv: no such file" "{\"network\": {\"trace\": \"none.csv\"}}")
+file(WRITE ${WORK}/t.csv "second,down\n0,1\n1,fast\n")
+scenario("s.json: network.trace: t.csv:3: down: expected a number" "{\"network\": {\"trace\": \"t.csv\"}}")
+file(WRITE ${WORK}/t.csv "second,rate\n0,1\n1,2\n")
+scenario("begins with \"down\" or \"up\": name one" "{\"network\": {\"trace\": \"t.csv\"}}")
+scenario("s.json: network.trace.down: t.csv has no column \"rat\" of Mbit/s, but \"rate\""
+         "{\"network\": {\"trace\": {\"file\": \"t.csv\", \"down\": \"rat\"}}}")
+file(REMOVE ${WORK}/t.csv)
+
 # --- counts and ranges ---
 scenario("s.json: clients.count: expected 1..10000000, got 0" "{\"clients\": {\"count\": 0}}")
 scenario("s.json: clients.count: expected 1..10000000, got -5" "{\"clients\": {\"count\": -5}}")

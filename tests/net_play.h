@@ -24,6 +24,7 @@ struct play_flow {
 
 struct play {
     const char *network; /* the scenario's, as JSON */
+    uint64_t seed;
     size_t n_groups, n_at_once;
     const char *group_network[PLAY_MAX_GROUPS]; /* NULL: the scenario's */
     size_t group_clients[PLAY_MAX_GROUPS];
@@ -95,15 +96,17 @@ static inline enum err_code play_plan(const struct play *p, struct plan **plan, 
     struct topology_spec spec[PLAY_MAX_GROUPS];
     struct topology_group groups[PLAY_MAX_GROUPS];
     static const char *const NAMES[PLAY_MAX_GROUPS] = {"a", "b", "c", "d"};
+    struct arena a = {0};
     enum err_code code = json_parse(&doc, "network", p->network, strlen(p->network), e);
     if (!code)
-        code = topology_parse_root(json_root(doc), &root, e);
+        code = topology_parse_root(json_root(doc), &root, &a, e);
+    root.seed = p->seed;
     for (size_t i = 0; i < p->n_groups && !code; i++) {
         const char *text = p->group_network[i];
         if (text)
             code = json_parse(&group_doc[i], "group", text, strlen(text), e);
         if (text && !code)
-            code = topology_parse(json_root(group_doc[i]), &spec[i], e);
+            code = topology_parse(json_root(group_doc[i]), &spec[i], &a, e);
         else if (!code)
             spec[i] = root.access;
         groups[i] = (struct topology_group){NAMES[i], &spec[i], p->group_clients[i]};
@@ -113,6 +116,7 @@ static inline enum err_code play_plan(const struct play *p, struct plan **plan, 
     for (size_t i = 0; i < p->n_groups; i++)
         json_close(group_doc[i]);
     json_close(doc);
+    arena_free(&a);
     return code;
 }
 

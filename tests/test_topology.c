@@ -7,12 +7,19 @@
 
 #define ETA (1448.0 / 1514.0)
 
+/* What a network points to lives as long as the test. */
+static struct arena *arena_of_test(void)
+{
+    static struct arena a;
+    return &a;
+}
+
 static enum err_code root_of(const char *text, struct topology_root *r, struct err *e)
 {
     struct json_doc *doc = NULL;
     enum err_code code = json_parse(&doc, "x.json", text, strlen(text), e);
     if (!code)
-        code = topology_parse_root(json_root(doc), r, e);
+        code = topology_parse_root(json_root(doc), r, arena_of_test(), e);
     json_close(doc);
     return code;
 }
@@ -118,7 +125,7 @@ static void a_resolved_network_reads_back_the_same(void)
         struct json network;
         CHECK_INT(json_parse(&doc, "out", o.text, o.n, &e), OK);
         CHECK_INT(json_object(json_root(doc), "network", &network, &e), OK);
-        CHECK_INT(topology_parse_root(network, &b, &e), OK);
+        CHECK_INT(topology_parse_root(network, &b, arena_of_test(), &e), OK);
         CHECK_STR(e.text, "");
         for (int dir = 0; dir < N_NET_DIRS; dir++) {
             CHECK_REL(b.access.rate_bps[dir], a.access.rate_bps[dir], 0);
@@ -185,7 +192,7 @@ static void a_groups_network_may_not_set_what_is_common(void)
         struct topology_spec s;
         struct err e = {0};
         CHECK_INT(json_parse(&doc, "x.json", TEXTS[i], strlen(TEXTS[i]), &e), OK);
-        CHECK_INT(topology_parse(json_root(doc), &s, &e), ERR_INPUT);
+        CHECK_INT(topology_parse(json_root(doc), &s, arena_of_test(), &e), ERR_INPUT);
         CHECK_HAS(e.text, "belongs to the scenario's network");
         json_close(doc);
     }
@@ -351,5 +358,6 @@ int main(void)
     CASE(unlimited_elements_have_room_for_all);
     CASE(the_closed_form_is_what_the_simulation_does);
     CASE(the_closed_form_names_the_bottleneck);
+    arena_free(arena_of_test());
     return test_end();
 }

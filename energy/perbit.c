@@ -38,6 +38,29 @@
         "wifi_ap", BOTH(23.8e-9), "substitute", "Wi-Fi access point, read in " PURE_EDGE           \
     }
 
+/* Watts per line over 578 kbit/s, see perbit.h. */
+#define ACCESS_MODEL                                                                               \
+    "all 25,311 lines of a German model region with cooling (Prysmian, Energy consumption of "     \
+    "telecommunication access networks)"
+#define ROWS_HOME                                                                                  \
+    {"wifi_endpoint", DOWN_UP(137.01e-9, 283.17e-9), "substitute",                                 \
+     "handset slopes of Huang et al. MobiSys 2012, read in " PURE_EDGE},                           \
+        {"home_router", BOTH(0.0e-9), "stated zero",                                               \
+         "on with or without us; set it in the scenario to count"},                                \
+        {"dslam", BOTH(2600.0e-9), "derived",                                                      \
+         "1.5 W per ADSL line (1 to 2 W without cooling) over 578 kbit/s"},                        \
+        {"cmts", BOTH(7790.0e-9), "derived",                                                       \
+         "HFC, 4.5 W per line over 578 kbit/s; " ACCESS_MODEL},                                    \
+    {                                                                                              \
+        "olt", BOTH(1270.0e-9), "derived", "GPON, 0.74 W per line over 578 kbit/s; " ACCESS_MODEL  \
+    }
+#define ROWS_5G                                                                                    \
+    {"5g_endpoint", DOWN_UP(51.97e-9, 438.4e-9), "substitute", "as lte_endpoint"},                 \
+    {                                                                                              \
+        "5g_base_station", BOTH(27000.0e-9), "substitute",                                         \
+            "5G radio network bottom-up, about 0.06 kWh/GB; methodology.scope3.com/data_transfer"  \
+    }
+
 static const struct perbit_set sets[] = {
     {"j16",
      false,
@@ -53,6 +76,8 @@ static const struct perbit_set sets[] = {
          {"core_router", BOTH(12.6e-9), "seen", "Cisco CRS-3; " FOG_TABLE},
          {"dc_switch", BOTH(31.7e-9), "seen", "as switch (cloud hop = 37 + 31.7); " FOG_TABLE_ONE},
          ROW_WIFI,
+         ROWS_HOME,
+         ROWS_5G,
      }},
     {"v15",
      false,
@@ -66,6 +91,8 @@ static const struct perbit_set sets[] = {
          {"core_router", BOTH(8.5e-9), "seen", "4480 Gbit/s; " PQOS},
          {"dc_switch", BOTH(19.6e-9), "seen", "320 Gbit/s; " PQOS},
          ROW_WIFI,
+         ROWS_HOME,
+         ROWS_5G,
      }},
 };
 

@@ -18,6 +18,13 @@ static const char *const NAMES[N_ELEMENT_KINDS] = {
     [ELEMENT_CORE_ROUTER] = "core_router",
     [ELEMENT_DC_SWITCH] = "dc_switch",
     [ELEMENT_WIFI_AP] = "wifi_ap",
+    [ELEMENT_WIFI_ENDPOINT] = "wifi_endpoint",
+    [ELEMENT_HOME_ROUTER] = "home_router",
+    [ELEMENT_DSLAM] = "dslam",
+    [ELEMENT_CMTS] = "cmts",
+    [ELEMENT_OLT] = "olt",
+    [ELEMENT_5G_ENDPOINT] = "5g_endpoint",
+    [ELEMENT_5G_BASE_STATION] = "5g_base_station",
 };
 
 /* Catalyst 6509, Juniper E320, Cisco 7609, CRS-3: the machines of the sets j16 and v15. */

@@ -29,11 +29,19 @@ enum element_kind {
     ELEMENT_CORE_ROUTER,
     ELEMENT_DC_SWITCH,
     ELEMENT_WIFI_AP,
+    ELEMENT_WIFI_ENDPOINT,
+    ELEMENT_HOME_ROUTER,
+    ELEMENT_DSLAM,
+    ELEMENT_CMTS,
+    ELEMENT_OLT,
+    ELEMENT_5G_ENDPOINT,
+    ELEMENT_5G_BASE_STATION,
     N_ELEMENT_KINDS
 };
 
-/* "nic switch lte_endpoint lte_base_station bng edge_router core_router dc_switch wifi_ap": the
- * names in scenarios, in elements.csv and in the per-bit energy sets. */
+/* "nic switch lte_endpoint lte_base_station bng edge_router core_router dc_switch wifi_ap
+ * wifi_endpoint home_router dslam cmts olt 5g_endpoint 5g_base_station": the names in scenarios, in
+ * elements.csv and in the per-bit energy sets. */
 const char *element_name(enum element_kind kind);
 /* All names, by kind: for json_choice and text_nearest. */
 const char *const *element_names(void);

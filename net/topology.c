@@ -9,7 +9,9 @@
 #include "net/startup.h"
 #include "sim/base/check.h"
 
-static const struct topology *const TOPOLOGIES[] = {&TOPOLOGY_LTE, &TOPOLOGY_WIRED};
+static const struct topology *const TOPOLOGIES[] = {
+    &TOPOLOGY_LTE,  &TOPOLOGY_WIRED, &TOPOLOGY_LTE_MEASURED, &TOPOLOGY_5G,
+    &TOPOLOGY_ADSL, &TOPOLOGY_CABLE, &TOPOLOGY_FIBRE};
 enum { N_TOPOLOGIES = sizeof(TOPOLOGIES) / sizeof(TOPOLOGIES[0]) };
 
 /* What a scenario may ask for. */
@@ -138,6 +140,30 @@ static enum err_code parse_limits(struct json network, struct topology_spec *s, 
     return code ? code : json_finish(limits, e);
 }
 
+/* What makes rates change over time or from client to client, and the defaults of rates and latency
+ * that follow from it. */
+static enum err_code parse_changing(struct json network, struct topology_spec *s, struct arena *a,
+                                    struct err *e)
+{
+    enum err_code code = trace_parse(network, &s->trace, a, e);
+    if (code)
+        return code;
+    if (s->trace && (s->draw || json_has(network, "draw")))
+        return json_fail(network, "trace", e, "expected a trace or a draw, got both");
+    for (int dir = 0; dir < N_NET_DIRS && s->trace; dir++)
+        if (s->trace->rates[dir]) /* the cap that does not cap */
+            s->rate_bps[dir] = s->trace->rates[dir]->max_bps;
+    code = draw_parse(network, &s->draw, a, e);
+    if (code || !s->draw)
+        return code;
+    double value[N_DRAW_VALUES] = {s->rate_bps[NET_DOWN], s->rate_bps[NET_UP], s->rtt_s};
+    draw_defaults(s->draw, value);
+    s->rate_bps[NET_DOWN] = value[DRAW_DOWN];
+    s->rate_bps[NET_UP] = value[DRAW_UP];
+    s->rtt_s = value[DRAW_RTT];
+    return OK;
+}
+
 /* Everything but json_finish. */
 static enum err_code parse_access(struct json network, struct topology_spec *s, struct arena *a,
                                   struct err *e)
@@ -152,10 +178,7 @@ static enum err_code parse_access(struct json network, struct topology_spec *s, 
     if (code)
         return code;
     topology_spec_init(s, TOPOLOGIES[which]);
-    code = trace_parse(network, &s->trace, a, e);
-    for (int dir = 0; dir < N_NET_DIRS && s->trace; dir++)
-        if (s->trace->rates[dir]) /* the cap that does not cap */
-            s->rate_bps[dir] = s->trace->rates[dir]->max_bps;
+    code = parse_changing(network, s, a, e);
     if (!code)
         code = topology_parse_rate(network, "down", false, &s->rate_bps[NET_DOWN], e);
     if (!code)
@@ -291,6 +314,7 @@ static void write_access(struct json_out *o, const struct topology_spec *s)
         json_out_end(o, '}');
     }
     json_out_string(o, "rates", s->is_goodput ? "goodput" : "wire");
+    draw_write(o, s->draw);
     trace_write(o, s->trace);
     if (s->topology->write)
         s->topology->write(o, s);
@@ -321,6 +345,26 @@ void topology_write_root(struct json_out *o, const char *key, const struct topol
 
 /* --- building --- */
 
+/* Each of the next n_clients as a class of its own, with its own rates and latency. */
+static enum err_code add_drawn(const struct topology_spec *s, struct plan_class *c,
+                               size_t n_clients, struct plan *p, struct err *e)
+{
+    enum err_code code = OK;
+    if (n_clients > DRAW_MAX_CLIENTS)
+        return err_set(e, ERR_LIMIT, "%s: expected 1..%d clients with a draw, got %zu", c->name,
+                       DRAW_MAX_CLIENTS, n_clients);
+    c->n_clients = 1;
+    for (size_t i = 0; i < n_clients && !code; i++) {
+        double value[N_DRAW_VALUES] = {s->rate_bps[NET_DOWN], s->rate_bps[NET_UP], s->rtt_s};
+        draw_client(s->draw, p->seed, p->n_clients, value);
+        c->own_bps[NET_DOWN] = topology_goodput_bps(s, value[DRAW_DOWN]);
+        c->own_bps[NET_UP] = topology_goodput_bps(s, value[DRAW_UP]);
+        c->rtt_s = value[DRAW_RTT];
+        code = plan_add_class(p, c, s->n_steps, s->step, e);
+    }
+    return code;
+}
+
 enum err_code topology_add_class(const struct topology_group *g, const char *name, size_t n_clients,
                                  const size_t *extra, const struct topology_trunk *trunk,
                                  struct plan *p, struct err *e)
@@ -343,7 +387,8 @@ enum err_code topology_add_class(const struct topology_group *g, const char *nam
             links[dir][c.n_links[dir]++] = trunk->link[dir][i];
         c.link[dir] = links[dir];
     }
-    return plan_add_class(p, &c, s->n_steps, s->step, e);
+    return s->draw ? add_drawn(s, &c, n_clients, p, e)
+                   : plan_add_class(p, &c, s->n_steps, s->step, e);
 }
 
 /* The elements that all clients of the group share, from the client to the server. An LTE client's

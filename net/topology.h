@@ -1,16 +1,17 @@
 /* net/topology.h: from a scenario's "network" to a plan.
  *
  * key       default            meaning
- * topology  "lte"              lte | wired
+ * topology  "lte"              lte | lte-measured | 5g | wired | adsl | cable | fibre
  * down, up  "40Mbps" "10Mbps"  each client's own link; wired: "1Gbps" both
  * rtt       "50ms"             two-way latency without queueing; wired: "70us"
  * path      below              elements from client to server: "core_router*4"
  * limits    none               {"bng": "10Gbps"}: an element of the path that all clients of the
  *                              group share and that may limit them, in each direction
  * rates     "wire"             wire: rates count frames; goodput: payload
- * cell      none               lte: {"clients": 25, "down": "150Mbps", "up": "50Mbps"}: shared air;
- *                              cells are filled in client order
+ * cell      none               all but wired and adsl: {"clients": 25, "down": "150Mbps", "up":
+ *                              "50Mbps"}: shared air, coax or fibre, filled in client order
  * trace     none               bandwidth of each client's own link over time: net/trace.h
+ * draw      none               rates and latency that differ by client: net/draw.h; not with trace
  * server    never limits       {"down": "10Gbps", "up": "10Gbps"}: all clients' common link
  * prune     true               false: links that cannot limit stay in the solver too
  * solver    "lazy"             lazy | full: the same times, for checking
@@ -27,6 +28,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "net/draw.h"
 #include "net/plan.h"
 #include "net/trace.h"
 #include "sim/base/err.h"
@@ -43,8 +45,9 @@ struct topology_spec {
     size_t n_steps;
     struct element_step step[ELEMENT_MAX_STEPS];
     double limit_bps[N_ELEMENT_KINDS]; /* 0: the element never limits */
-    size_t cell_clients;               /* lte: clients per cell; 0: no cells */
+    size_t cell_clients;               /* clients per cell; 0: no cells */
     double cell_bps[N_NET_DIRS];
+    const struct draw *draw;   /* NULL: all clients have the same rates and latency */
     const struct trace *trace; /* NULL: constant rates; otherwise rate_bps caps it */
 };
 
@@ -118,12 +121,19 @@ enum err_code topology_plan(struct plan **out, const struct topology_root *root,
 
 /* --- for the rows --- */
 
-extern const struct topology TOPOLOGY_LTE, TOPOLOGY_WIRED;
+extern const struct topology TOPOLOGY_LTE, TOPOLOGY_LTE_MEASURED, TOPOLOGY_5G, TOPOLOGY_WIRED,
+    TOPOLOGY_ADSL, TOPOLOGY_CABLE, TOPOLOGY_FIBRE;
+
+/* The key "cell", for topologies whose clients may share a medium: parse, write and build. */
+enum err_code cell_parse(struct json network, struct topology_spec *s, struct err *e);
+void cell_write(struct json_out *o, const struct topology_spec *s);
+enum err_code cell_build(const struct topology_group *g, const struct topology_trunk *trunk,
+                         struct plan *p, struct err *e);
 
 /* Lengthens the path towards the server. */
 void topology_add_step(struct topology_spec *s, enum element_kind kind, int count);
-/* The next n_clients of the group as one class, behind its own shared links (extra: a pair down,
- * up, or NULL) and the trunk. name is copied. */
+/* The next n_clients of the group as one class, or each as one where they are drawn, behind its own
+ * shared links (extra: a pair down, up, or NULL) and the trunk. name is copied. */
 enum err_code topology_add_class(const struct topology_group *g, const char *name, size_t n_clients,
                                  const size_t *extra, const struct topology_trunk *trunk,
                                  struct plan *p, struct err *e);

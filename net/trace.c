@@ -4,35 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "net/table.h"
 #include "sim/base/csv.h"
 #include "sim/base/file.h"
 #include "sim/base/text.h"
 
 #define MIN_RATE_BPS 1e3 /* that a trace must reach once */
 #define MBPS 1e6
-
-const char *trace_file_of(struct json object, const char *key, const char *path, struct arena *a)
-{
-    const char *origin = json_origin(object, key);
-    if (!origin || strcmp(origin, "--set") == 0)
-        return arena_strdup(a, path);
-    char *folder = file_folder_of(origin), *joined = file_join(folder, path);
-    const char *out = arena_strdup(a, joined);
-    mem_free(folder);
-    mem_free(joined);
-    return out;
-}
-
-/* A cell as a number, with its place in the message. */
-static enum err_code cell(const struct csv *c, const char *path, size_t row, size_t column,
-                          double most, double *out, struct err *e)
-{
-    const char *text = csv_cell(c, row, column);
-    enum err_code code = text_double(text, 0, most, out, e);
-    if (!code)
-        return OK;
-    return err_in(e, code, "%s:%zu: %s", path, row + 2, csv_header(c, column));
-}
 
 /* The beginnings of the steps and the end of the last, from 0. */
 static enum err_code read_seconds(const struct csv *c, const char *path, const double **out,
@@ -44,7 +22,7 @@ static enum err_code read_seconds(const struct csv *c, const char *path, const d
                        TRACE_MAX_ROWS, n);
     double *at_s = ARENA_NEW(a, double, n + 1);
     for (size_t i = 0; i < n; i++) {
-        enum err_code code = cell(c, path, i, 0, TRACE_MAX_S, &at_s[i], e);
+        enum err_code code = table_number(c, path, i, 0, TRACE_MAX_S, &at_s[i], e);
         if (code)
             return code;
         if (i > 0 && at_s[i] - at_s[i - 1] < RATES_MIN_STEP_S * (1 - 1e-6))
@@ -71,7 +49,7 @@ static enum err_code read_column(const struct csv *c, const char *path, size_t c
     double *bps = ARENA_NEW(a, double, n);
     struct rates *r = ARENA_NEW(a, struct rates, 1);
     for (size_t i = 0; i < n; i++) {
-        enum err_code code = cell(c, path, i, column, TRACE_MAX_MBPS, &bps[i], e);
+        enum err_code code = table_number(c, path, i, column, TRACE_MAX_MBPS, &bps[i], e);
         if (code)
             return code;
         bps[i] *= MBPS;
@@ -82,32 +60,6 @@ static enum err_code read_column(const struct csv *c, const char *path, size_t c
                        path, csv_header(c, column), r->max_bps / MBPS);
     *out = r;
     return OK;
-}
-
-static bool is_empty(const struct csv *c, size_t column)
-{
-    for (size_t i = 0; i < csv_rows(c); i++)
-        if (*csv_cell(c, i, column))
-            return false;
-    return true;
-}
-
-/* The first column after the seconds whose name begins so, and which says anything; or -1. */
-static int column_like(const struct csv *c, const char *beginning)
-{
-    for (size_t i = 1; i < csv_columns(c); i++)
-        if (strncmp(csv_header(c, i), beginning, strlen(beginning)) == 0 && !is_empty(c, i))
-            return (int)i;
-    return -1;
-}
-
-/* Names for a message: "second, down, up". */
-static const char *all_columns(const struct csv *c, struct arena *a)
-{
-    const char *list = "";
-    for (size_t i = 1; i < csv_columns(c) && i < 9; i++)
-        list = arena_printf(a, "%s%s\"%.40s\"", list, i > 1 ? ", " : "", csv_header(c, i));
-    return list;
 }
 
 /* Which columns, by name or automatically; -1: none. */
@@ -121,10 +73,10 @@ static enum err_code choose(struct json o, const struct csv *c, struct trace *t,
         if (t->column[dir])
             column[dir] = csv_find(c, t->column[dir]);
         else if (!is_named)
-            column[dir] = column_like(c, key);
+            column[dir] = table_column_like(c, 1, key);
         if (t->column[dir] && column[dir] < 1)
             return json_fail(o, key, e, "%s has no column \"%.40s\" of Mbit/s, but %s", t->path,
-                             t->column[dir], all_columns(c, a));
+                             t->column[dir], table_columns(c, 1, a));
         if (column[dir] >= 0)
             t->column[dir] = arena_strdup(a, csv_header(c, (size_t)column[dir]));
     }
@@ -133,7 +85,7 @@ static enum err_code choose(struct json o, const struct csv *c, struct trace *t,
             o, NULL, e,
             "no column of %s begins with \"down\" or \"up\": name one, as in {\"file\": "
             "..., \"down\": COLUMN}; it has %s",
-            t->path, all_columns(c, a));
+            t->path, table_columns(c, 1, a));
     return OK;
 }
 
@@ -197,7 +149,7 @@ enum err_code trace_parse(struct json network, const struct trace **out, struct 
         code = json_fail(o, NULL, e, "expected a file or {\"file\": ...}");
     if (code)
         return code;
-    t->path = trace_file_of(o, json_is_object(o) ? "file" : NULL, file, a);
+    t->path = table_file_of(o, json_is_object(o) ? "file" : NULL, file, a);
     code = load(o, t, a, e);
     if (!code)
         *out = t;

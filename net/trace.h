@@ -43,8 +43,4 @@ enum err_code trace_parse(struct json network, const struct trace **out, struct 
 /* Writes the key, every default stated; nothing when t is NULL. */
 void trace_write(struct json_out *o, const struct trace *t);
 
-/* A path of the scenario as seen from the current folder: relative ones start from the file that
- * states them. In the arena. */
-const char *trace_file_of(struct json object, const char *key, const char *path, struct arena *a);
-
 #endif

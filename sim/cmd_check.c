@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "models/t5.h"
@@ -160,6 +161,54 @@ static void print_trace(const struct view *v, const struct topology_spec *a, siz
     }
 }
 
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* 5 %, median and 95 % of a group's n clients (by nearest rank); sorts them. */
+static void print_spread(const char *what, double *value, size_t n, double unit, const char *name)
+{
+    static const double AT[] = {0.05, 0.5, 0.95};
+    double v[3];
+    qsort(value, n, sizeof(*value), by_value);
+    for (int i = 0; i < 3; i++)
+        v[i] = value[(size_t)(AT[i] * (double)(n - 1) + 0.5)] / unit;
+    printf("  %-11s %.4g .. %.4g .. %.4g %s\n", what, v[0], v[1], v[2], name);
+}
+
+/* Clients that differ: what they have, and a round of each alone. */
+static void print_drawn(const struct view *v, const struct scenario_group *g)
+{
+    size_t first = plan_class_of(v->plan, g->first), n = g->count;
+    double *value = NULL;
+    size_t cap = 0;
+    mem_grow((void **)&value, &cap, n, sizeof(*value));
+    struct split_work work = costs_typical_work(v->s);
+    double train_s = costs_of_client(&v->costs, (size_t)(g - v->s->group), &work).seconds;
+    const struct draw *d = g->access.draw;
+    if (d->path)
+        printf("  drawn       one of %zu rows of %s each, within these rates\n", d->n_rows, d->path);
+    else
+        printf("  drawn       log-normal, these are the medians\n");
+    printf("  5 %%, median, 95 %% of the group's clients; a round is one client alone:\n");
+    for (int what = 0; what < 4; what++) {
+        static const char *const NAMES[] = {"down", "up", "rtt", "round"};
+        for (size_t i = 0; i < n; i++) {
+            const struct plan_class *c = &v->plan->class[first + i];
+            value[i] = what < N_NET_DIRS ? c->own_bps[what] : what == 2 ? c->rtt_s : train_s;
+            for (int dir = 0; dir < N_NET_DIRS && what == 3; dir++)
+                value[i] += closed_time(v->plan, first + i, (enum net_dir)dir,
+                                        (double)v->costs.payload_bytes[dir], 1)
+                                .total_s;
+        }
+        print_spread(NAMES[what], value, n, what < N_NET_DIRS ? 1e6 : what == 2 ? 1e-3 : 1,
+                     what < N_NET_DIRS ? "Mbit/s of payload" : what == 2 ? "ms" : "s");
+    }
+    mem_free(value);
+}
+
 /* The first class of the group, and the last where it is smaller; the others are like the first. */
 static void print_classes(const struct view *v, const struct scenario_group *g)
 {
@@ -208,7 +257,10 @@ static void print_group(const struct view *v, const struct scenario_group *g)
     printf("  path energy %s down, %s up; %.6g J per client and round\n",
            quantity(r[0], j[NET_DOWN], UNIT_ENERGY_J_PER_BIT),
            quantity(r[1], j[NET_UP], UNIT_ENERGY_J_PER_BIT), total);
-    print_classes(v, g);
+    if (a->draw)
+        print_drawn(v, g);
+    else
+        print_classes(v, g);
 }
 
 static void print_resolved(const struct scenario *s)

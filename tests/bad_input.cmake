@@ -91,6 +91,13 @@ scenario("s.json: network.trace.down: t.csv has no column \"rat\" of Mbit/s, but
          "{\"network\": {\"trace\": {\"file\": \"t.csv\", \"down\": \"rat\"}}}")
 file(REMOVE ${WORK}/t.csv)
 
+# --- drawn rates ---
+scenario("s.json: network.draw: none.csv: no such file" "{\"network\": {\"draw\": \"none.csv\"}}")
+scenario("s.json: network.draw.down: expected 0..3, got 4" "{\"network\": {\"draw\": {\"down\": 4}}}")
+file(WRITE ${WORK}/t.csv "download,upload\n1,2\n1,0\n")
+scenario("s.json: network.draw: t.csv:3: upload: expected at least 0.001 Mbit/s, got 0" "{\"network\": {\"draw\": \"t.csv\"}}")
+file(REMOVE ${WORK}/t.csv)
+
 # --- counts and ranges ---
 scenario("s.json: clients.count: expected 1..10000000, got 0" "{\"clients\": {\"count\": 0}}")
 scenario("s.json: clients.count: expected 1..10000000, got -5" "{\"clients\": {\"count\": -5}}")
@@ -107,7 +114,7 @@ scenario("s.json: data.split.alpha: expected 0.001..1000000, got 0"
 scenario("s.json: network.down: expected 1kbps..10Tbps, got \"0Mbps\"" "{\"network\": {\"down\": \"0Mbps\"}}")
 
 # --- names ---
-scenario("s.json: network.topology: expected one of lte, wired, got \"lt\", did you mean \"lte\"?"
+scenario("s.json: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, got \"lt\", did you mean \"lte\"?"
          "{\"network\": {\"topology\": \"lt\"}}")
 scenario("s.json: federation.server.optimizer: expected one of" "{\"federation\": {\"server\": {\"optimizer\": \"adam\"}}}")
 scenario("did you mean \"fedadam\"?" "{\"federation\": {\"server\": {\"optimizer\": \"fedadm\"}}}")

@@ -31,12 +31,14 @@ says("check;${scenarios}/wired.json;--brief" "283.5nJ/bit down, 283.5nJ/bit up")
 says("check;${scenarios}/network-only.json;--brief" "3151474688 bytes down" "2.42733e+06 J per client and round")
 says("check;${scenarios}/network-only.json;--brief;--set;network={\"topology\": \"wired\"}" "14295.1 J per client and round")
 says("check;${scenarios}/lte-cell.json;--brief" "25 at once" "cell 1 down" "cell 1 up")
+says("check;${scenarios}/homes.json;--brief" "dslam" "cmts" "olt" "5g_base_station" "log-normal, these are the medians"
+     "round       ")
 says("check;${scenarios}/lte-trace.json;--brief" "traces/commute.csv: 600 rows, 10min, then again" "by the moment it begins"
      "own link's mean")
 says("check;${scenarios}/mixed.json;--brief" "group orin-lte: clients 0..59" "group a100-wired: clients 60..99")
 
 # What --resolved prints is a scenario, and the same one.
-foreach(name quickstart wired mixed lte-cell lte-trace network-only optimizers/fedavg optimizers/fedavgm optimizers/fedadam
+foreach(name quickstart wired mixed lte-cell lte-trace homes network-only optimizers/fedavg optimizers/fedavgm optimizers/fedadam
         optimizers/fedadamw study/study study/fedavg study/fedavgm study/fedavgm-base study/fedadam study/fedadamw)
   says("check;${scenarios}/${name}.json;--resolved")
   file(WRITE ${WORK}/resolved.json "${out}")

@@ -2,7 +2,8 @@
  * fibre of a passive optical tree. */
 #include "net/topology.h"
 
-enum err_code cell_parse(struct json network, struct topology_spec *s, struct err *e)
+enum err_code cell_parse(struct json network, struct topology_spec *s, struct arena *a,
+                         struct err *e)
 {
     struct json cell;
     enum err_code code = json_object_opt(network, "cell", &cell, e);
@@ -14,6 +15,8 @@ enum err_code cell_parse(struct json network, struct topology_spec *s, struct er
         code = topology_parse_rate(cell, "down", true, &s->cell_bps[NET_DOWN], e);
     if (!code)
         code = topology_parse_rate(cell, "up", true, &s->cell_bps[NET_UP], e);
+    if (!code)
+        code = background_parse(cell, s->cell_bps, &s->cell_background, a, e);
     if (!code)
         code = json_finish(cell, e);
     if (!code)
@@ -29,6 +32,7 @@ void cell_write(struct json_out *o, const struct topology_spec *s)
     json_out_int(o, "clients", (int64_t)s->cell_clients);
     topology_write_rate(o, "down", s->cell_bps[NET_DOWN]);
     topology_write_rate(o, "up", s->cell_bps[NET_UP]);
+    background_write(o, &s->cell_background);
     json_out_end(o, '}');
 }
 
@@ -38,10 +42,10 @@ static enum err_code add_cell(const struct topology_group *g, size_t i, size_t n
 {
     size_t air[N_NET_DIRS];
     for (int dir = 0; dir < N_NET_DIRS; dir++) {
-        double bps = topology_goodput_bps(g->spec, g->spec->cell_bps[dir]);
         const char *name =
             arena_printf(&p->arena, "%s: cell %zu %s", g->name, i, net_dir_name((enum net_dir)dir));
-        air[dir] = plan_add_link(p, name, (enum net_dir)dir, bps, bps, 1);
+        air[dir] = background_add_link(p, name, (enum net_dir)dir, g->spec->cell_bps[dir],
+                                       topology_goodput_bps(g->spec, 1), &g->spec->cell_background);
     }
     const char *name = arena_printf(&p->arena, "%s: cell %zu", g->name, i);
     return topology_add_class(g, name, n_clients, air, trunk, p, e);

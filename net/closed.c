@@ -18,7 +18,8 @@ struct closed_time closed_time(const struct plan *p, size_t class_index, enum ne
     }
     for (size_t i = 0; i < c->n_links[dir]; i++) {
         const struct plan_link *l = &p->link[c->link[dir][i]];
-        double share_bps = l->goodput_bps / (double)n_at_once;
+        double capacity_bps = l->rates ? l->rates->mean_bps : l->goodput_bps;
+        double share_bps = capacity_bps / (double)n_at_once;
         if (l->can_limit && share_bps < t.goodput_bps) {
             t.goodput_bps = share_bps;
             t.bottleneck = l->name;
@@ -38,8 +39,10 @@ double closed_alone_s(const struct plan *p, size_t class_index, enum net_dir dir
     double cap_bps = c->own_bps[dir];
     CHECK(c->rates[dir]);
     for (size_t i = 0; i < c->n_links[dir]; i++)
-        if (p->link[c->link[dir][i]].can_limit)
-            cap_bps = fmin(cap_bps, p->link[c->link[dir][i]].goodput_bps);
+        if (p->link[c->link[dir][i]].can_limit) {
+            const struct plan_link *l = &p->link[c->link[dir][i]];
+            cap_bps = fmin(cap_bps, l->rates ? l->rates->mean_bps : l->goodput_bps);
+        }
     double now_bps = fmin(rates_at(c->rates[dir], moment_s), cap_bps);
     double wait_s = startup_wait_s(bytes, now_bps, c->rtt_s);
     return wait_s + rates_seconds(c->rates[dir], moment_s + wait_s, 8 * bytes, cap_bps);

@@ -3,8 +3,8 @@
  * n_at_once clients of one class begin a transfer of the same size at one instant and nothing else
  * is on the network: by symmetry every share stays min(own rate, C / n over the shared links that
  * can limit), so T = wait + S / R    with wait and R of startup.h is exact. n_at_once = 1 is a
- * client alone. A client's own rate that changes (plan.h) is taken at its mean over time, which is
- * an estimate; closed_alone_s is exact for it. */
+ * client alone. Rates that change (plan.h) are taken at their mean over time, which is
+ * an estimate; closed_alone_s is exact for a client's own. */
 #ifndef NET_CLOSED_H
 #define NET_CLOSED_H
 

@@ -37,11 +37,20 @@ struct item {
 
 enum { ITEMS_PER_BLOCK = 256 };
 
+/* A shared link of the solver whose capacity changes, while bytes flow over it. */
+struct shared {
+    struct network *net;
+    size_t link, n_flowing;
+    struct sg_link *made;
+    struct sg_timer *change;
+};
+
 struct network {
     const struct plan *plan;
     struct sg *sg;
     struct sg_host **host;              /* [n_clients], NULL where not used */
     struct sg_link *(*own)[N_NET_DIRS]; /* [n_clients], where its rate changes; NULL: nowhere */
+    struct shared *shared;              /* [n_links] those whose capacity changes */
     size_t *n_on_link; /* [n_links] flows between "send" and last byte, where the link can limit */
     double (*bits)[N_NET_DIRS]; /* [n_paths] */
     double instant_s;
@@ -143,6 +152,48 @@ static void follow_rate(void *user)
     it->change = sg_at(n->sg, change_s, follow_rate, it);
 }
 
+/* The present capacity of a shared link. */
+static double shared_now_bps(const struct network *n, size_t link)
+{
+    const struct plan_link *l = &n->plan->link[link];
+    return l->rates ? rates_at(l->rates, sg_now_s(n->sg) + plan_link_start_s(n->plan, link))
+                    : l->goodput_bps;
+}
+
+/* As follow_rate, for a shared link. */
+static void follow_shared(void *user)
+{
+    struct shared *s = user;
+    struct network *n = s->net;
+    s->change = NULL;
+    if (n->is_stopped)
+        return;
+    double moment = sg_now_s(n->sg) + plan_link_start_s(n->plan, s->link);
+    const struct rates *r = n->plan->link[s->link].rates;
+    sg_set_rate(n->sg, s->made, rates_at(r, moment));
+    s->change =
+        sg_at(n->sg, sg_now_s(n->sg) + (rates_next_s(r, moment) - moment), follow_shared, s);
+}
+
+/* A flow begins or ends on the shared links of its class. */
+static void flow_on_shared(struct item *it, bool begins)
+{
+    struct network *n = it->net;
+    const struct plan_class *c = &n->plan->class[it->class];
+    for (size_t i = 0; i < c->n_links[it->dir] && n->shared; i++) {
+        struct shared *s = &n->shared[c->link[it->dir][i]];
+        if (!s->made)
+            continue;
+        s->n_flowing += begins ? 1 : (size_t)-1;
+        if (begins && s->n_flowing == 1)
+            follow_shared(s);
+        if (s->n_flowing == 0 && s->change) {
+            sg_cancel_timer(n->sg, s->change);
+            s->change = NULL;
+        }
+    }
+}
+
 /* It is over: books what arrived and gives the item back. */
 static void transfer_end(struct item *it, double left_bytes)
 {
@@ -150,6 +201,8 @@ static void transfer_end(struct item *it, double left_bytes)
     if (it->change)
         sg_cancel_timer(n->sg, it->change);
     it->change = NULL;
+    if (it->state == ITEM_FLOWING)
+        flow_on_shared(it, false);
     count_on_links(it, false);
     n->bits[n->plan->class[it->class].path][it->dir] += 8 * ((double)it->bytes - left_bytes);
     n->n_active[it->dir]--;
@@ -182,6 +235,7 @@ static void on_start(void *user)
     }
     it->state = ITEM_FLOWING;
     follow_rate(it);
+    flow_on_shared(it, true);
     it->flow =
         sg_send(n->sg, n->host[it->client], it->dir == NET_DOWN, it->bytes, on_flow_done, it);
     if (!it->flow)
@@ -197,7 +251,7 @@ static void transfer_wait(struct item *it)
         const struct plan_link *l = &p->link[c->link[it->dir][i]];
         if (l->can_limit) {
             double n_flows = (double)it->net->n_on_link[c->link[it->dir][i]];
-            share_bps = fmin(share_bps, l->goodput_bps / n_flows);
+            share_bps = fmin(share_bps, shared_now_bps(it->net, c->link[it->dir][i]) / n_flows);
         }
     }
     double wait_s = startup_wait_s((double)it->bytes, share_bps, c->rtt_s);
@@ -374,6 +428,16 @@ static enum err_code push_shared(struct builder *b, size_t index, struct err *e)
     if (is_new)
         b->copies[index] = ARENA_NEW(&b->n->arena, struct sg_link *, count);
     double bps = isinf(l->goodput_bps) ? l->nominal_bps : l->goodput_bps;
+    if (is_new && l->rates) {
+        struct shared *s = &b->n->shared[index];
+        enum err_code code = sg_add_varying_link(b->n->sg, bps, &s->made, e);
+        if (code)
+            return code;
+        s->net = b->n;
+        s->link = index;
+        b->copies[index][0] = s->made;
+        is_new = false;
+    }
     for (size_t i = 0; i < count; i++) {
         enum err_code code = push_link(b, l->dir, bps, b->copies[index][i], e);
         if (code)
@@ -458,6 +522,9 @@ enum err_code network_open(struct network **out, const struct plan *p, const boo
     bool has_rates = false;
     for (size_t i = 0; i < p->n_classes; i++)
         has_rates = has_rates || p->class[i].rates[NET_DOWN] || p->class[i].rates[NET_UP];
+    for (size_t i = 0; i < p->n_links && !n->shared; i++)
+        if (p->link[i].rates)
+            n->shared = ARENA_NEW(&n->arena, struct shared, p->n_links);
     enum err_code code =
         mem_big((void **)&n->host, p->n_clients * sizeof(*n->host), "table of clients", e);
     if (!code && has_rates)

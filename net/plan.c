@@ -94,6 +94,16 @@ double plan_start_s(const struct plan *p, const struct plan_class *c, size_t cli
     return rates_period_s(r) * rng_uniform(p->seed, RNG_TRACE, (uint32_t)client, 0);
 }
 
+double plan_link_start_s(const struct plan *p, size_t link)
+{
+    const struct plan_link *l = &p->link[link];
+    CHECK(l->rates && l->count == 1);
+    if (!l->is_start_drawn)
+        return l->start_s;
+    uint32_t owner = (uint32_t)(PLAN_MAX_CLIENTS + link); /* no client's */
+    return rates_period_s(l->rates) * rng_uniform(p->seed, RNG_TRACE, owner, 0);
+}
+
 size_t plan_class_of(const struct plan *p, size_t client)
 {
     CHECK(client < p->n_clients);

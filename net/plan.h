@@ -28,11 +28,14 @@
 struct plan_link {
     const char *name; /* "server down", "orin: cell 3 up" */
     enum net_dir dir;
-    double goodput_bps; /* capacity; INFINITY: an element without a limit of its own */
+    double goodput_bps; /* capacity, at most; INFINITY: an element without a limit of its own */
     double
         nominal_bps; /* what the solver gets where goodput_bps is INFINITY and nothing is pruned */
     int count;       /* that many equal links in a row; more than 1 only for elements */
-    bool can_limit;  /* some set of flows may fill it: set by prune_mark */
+    const struct rates *rates; /* capacity over time, each > 0; NULL: constant. Then count is 1 */
+    bool is_start_drawn;       /* as in a class, drawn for the link */
+    double start_s;
+    bool can_limit; /* some set of flows may fill it: set by prune_mark */
 };
 
 struct plan_class {
@@ -84,6 +87,9 @@ enum err_code plan_add_class(struct plan *p, const struct plan_class *c, size_t 
 
 /* The moment of a client's rates (the class is its own and has rates) at virtual time 0. */
 double plan_start_s(const struct plan *p, const struct plan_class *c, size_t client);
+
+/* The moment of a link's rates (it has some) at virtual time 0. */
+double plan_link_start_s(const struct plan *p, size_t link);
 
 /* The class of a client, client < n_clients. O(log n_classes). */
 size_t plan_class_of(const struct plan *p, size_t client);

@@ -96,7 +96,8 @@ void prune_mark(struct plan *p)
         for (size_t i = x.first[l]; i < x.first[l + 1]; i++)
             load_bps += class_load(p, &x, x.class[i], l);
         load_bps = fmin(load_bps, fastest_load(p, &x, l, scratch));
-        link->can_limit = load_bps > link->goodput_bps * (1 + ROUNDING);
+        double least_bps = link->rates ? link->rates->min_bps : link->goodput_bps;
+        link->can_limit = load_bps > least_bps * (1 + ROUNDING);
         if (isinf(link->goodput_bps))
             link->nominal_bps = fmax(link->nominal_bps, load_bps);
     }

@@ -4,7 +4,7 @@
  *   min( sum of the n_at_once fastest own rates among its clients,
  *        sum over its classes of min(clients x own rate, the narrowest other link of that class
  * alone) )
- *   <= capacity.
+ *   <= capacity, the least over time where it changes.
  * Such a link stays out of the count of flows in startup.h and, unless the plan says otherwise, out
  * of the solver, whose times it cannot move; its bits are counted all the same. A link that gets in
  * here for want of a sharper bound costs time, not accuracy. */

@@ -21,16 +21,29 @@ void rates_init(struct rates *r, size_t n, const double *at_s, const double *bps
     r->mean_bps = bits / at_s[n];
 }
 
-const struct rates *rates_scaled(const struct rates *r, double factor, double least_bps,
-                                 double most_bps, struct arena *a)
+/* The same steps with rates bps = plus + factor * bps, held within least and most. */
+static const struct rates *mapped(const struct rates *r, double plus_bps, double factor,
+                                  double least_bps, double most_bps, struct arena *a)
 {
     struct rates *out = ARENA_NEW(a, struct rates, 1);
     double *at_s = ARENA_NEW(a, double, r->n + 1), *bps = ARENA_NEW(a, double, r->n);
     memcpy(at_s, r->at_s, (r->n + 1) * sizeof(*at_s));
     for (size_t i = 0; i < r->n; i++)
-        bps[i] = fmax(fmin(factor * r->bps[i], most_bps), least_bps);
+        bps[i] = fmax(fmin(plus_bps + factor * r->bps[i], most_bps), least_bps);
     rates_init(out, r->n, at_s, bps);
     return out;
+}
+
+const struct rates *rates_scaled(const struct rates *r, double factor, double least_bps,
+                                 double most_bps, struct arena *a)
+{
+    return mapped(r, 0, factor, least_bps, most_bps, a);
+}
+
+const struct rates *rates_left(const struct rates *r, double factor, double whole_bps,
+                               double least_bps, struct arena *a)
+{
+    return mapped(r, whole_bps, -factor, least_bps, whole_bps, a);
 }
 
 double rates_period_s(const struct rates *r)

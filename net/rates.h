@@ -26,6 +26,10 @@ void rates_init(struct rates *r, size_t n, const double *at_s, const double *bps
 const struct rates *rates_scaled(const struct rates *r, double factor, double least_bps,
                                  double most_bps, struct arena *a);
 
+/* What is left of whole_bps: whole_bps - bps * factor, at least least_bps. */
+const struct rates *rates_left(const struct rates *r, double factor, double whole_bps,
+                               double least_bps, struct arena *a);
+
 double rates_period_s(const struct rates *r);
 /* The rate at a moment >= 0, and the next moment at which a step begins. */
 double rates_at(const struct rates *r, double moment_s);

@@ -194,7 +194,7 @@ static enum err_code parse_access(struct json network, struct topology_spec *s, 
     if (!code)
         code = parse_limits(network, s, e);
     if (!code && s->topology->parse)
-        code = s->topology->parse(network, s, e);
+        code = s->topology->parse(network, s, a, e);
     return code;
 }
 
@@ -215,7 +215,8 @@ enum err_code topology_parse(struct json network, struct topology_spec *out, str
     return code;
 }
 
-static enum err_code parse_server(struct json network, struct topology_root *r, struct err *e)
+static enum err_code parse_server(struct json network, struct topology_root *r, struct arena *a,
+                                  struct err *e)
 {
     struct json server;
     enum err_code code = json_object_opt(network, "server", &server, e);
@@ -224,6 +225,8 @@ static enum err_code parse_server(struct json network, struct topology_root *r, 
     code = topology_parse_rate(server, "down", false, &r->server_bps[NET_DOWN], e);
     if (!code)
         code = topology_parse_rate(server, "up", false, &r->server_bps[NET_UP], e);
+    if (!code)
+        code = background_parse(server, r->server_bps, &r->server_background, a, e);
     return code ? code : json_finish(server, e);
 }
 
@@ -240,7 +243,7 @@ enum err_code topology_parse_root(struct json network, struct topology_root *out
     size_t solver = 0;
     enum err_code code = parse_access(network, &r.access, a, e);
     if (!code)
-        code = parse_server(network, &r, e);
+        code = parse_server(network, &r, a, e);
     if (!code)
         code = json_bool(network, "prune", &(bool){true}, &r.is_pruned, e);
     if (!code)
@@ -336,6 +339,7 @@ void topology_write_root(struct json_out *o, const char *key, const struct topol
         for (int dir = 0; dir < N_NET_DIRS; dir++)
             if (r->server_bps[dir] > 0)
                 topology_write_rate(o, net_dir_name((enum net_dir)dir), r->server_bps[dir]);
+        background_write(o, &r->server_background);
         json_out_end(o, '}');
     }
     json_out_bool(o, "prune", r->is_pruned);
@@ -436,11 +440,11 @@ enum err_code topology_plan(struct plan **out, const struct topology_root *root,
     p->seed = root->seed;
     size_t server[N_NET_DIRS] = {SIZE_MAX, SIZE_MAX};
     for (int dir = 0; dir < N_NET_DIRS; dir++)
-        if (root->server_bps[dir] > 0) {
-            double bps = topology_goodput_bps(&root->access, root->server_bps[dir]);
-            server[dir] = plan_add_link(p, dir == NET_DOWN ? "server down" : "server up",
-                                        (enum net_dir)dir, bps, bps, 1);
-        }
+        if (root->server_bps[dir] > 0)
+            server[dir] = background_add_link(p, dir == NET_DOWN ? "server down" : "server up",
+                                              (enum net_dir)dir, root->server_bps[dir],
+                                              topology_goodput_bps(&root->access, 1),
+                                              &root->server_background);
     enum err_code code = OK;
     for (size_t i = 0; i < n_groups && !code; i++) {
         struct topology_trunk trunk;

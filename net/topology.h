@@ -13,6 +13,7 @@
  * trace     none               bandwidth of each client's own link over time: net/trace.h
  * draw      none               rates and latency that differ by client: net/draw.h; not with trace
  * server    never limits       {"down": "10Gbps", "up": "10Gbps"}: all clients' common link
+ *                              cell and server may have "background": net/background.h
  * prune     true               false: links that cannot limit stay in the solver too
  * solver    "lazy"             lazy | full: the same times, for checking
  *
@@ -28,6 +29,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "net/background.h"
 #include "net/draw.h"
 #include "net/plan.h"
 #include "net/trace.h"
@@ -47,6 +49,7 @@ struct topology_spec {
     double limit_bps[N_ELEMENT_KINDS]; /* 0: the element never limits */
     size_t cell_clients;               /* clients per cell; 0: no cells */
     double cell_bps[N_NET_DIRS];
+    struct background cell_background;
     const struct draw *draw;   /* NULL: all clients have the same rates and latency */
     const struct trace *trace; /* NULL: constant rates; otherwise rate_bps caps it */
 };
@@ -56,6 +59,7 @@ struct topology_spec {
 struct topology_root {
     struct topology_spec access;
     double server_bps[N_NET_DIRS]; /* 0: the server's link never limits */
+    struct background server_background;
     bool is_pruned, is_full_solver;
     uint64_t seed; /* the scenario's, no key of the network: set it after reading */
 };
@@ -82,7 +86,8 @@ struct topology {
     /* Rates, latency and path of this topology. */
     void (*defaults)(struct topology_spec *s);
     /* Reads the keys that only this topology has, after the common ones. NULL: it has none. */
-    enum err_code (*parse)(struct json network, struct topology_spec *s, struct err *e);
+    enum err_code (*parse)(struct json network, struct topology_spec *s, struct arena *a,
+                           struct err *e);
     /* Writes the keys that only this topology has. NULL: it has none. */
     void (*write)(struct json_out *o, const struct topology_spec *s);
     /* Adds the group's clients to the plan, class by class, with topology_add_class. */
@@ -125,7 +130,8 @@ extern const struct topology TOPOLOGY_LTE, TOPOLOGY_LTE_MEASURED, TOPOLOGY_5G, T
     TOPOLOGY_ADSL, TOPOLOGY_CABLE, TOPOLOGY_FIBRE;
 
 /* The key "cell", for topologies whose clients may share a medium: parse, write and build. */
-enum err_code cell_parse(struct json network, struct topology_spec *s, struct err *e);
+enum err_code cell_parse(struct json network, struct topology_spec *s, struct arena *a,
+                         struct err *e);
 void cell_write(struct json_out *o, const struct topology_spec *s);
 enum err_code cell_build(const struct topology_group *g, const struct topology_trunk *trunk,
                          struct plan *p, struct err *e);

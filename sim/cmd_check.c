@@ -228,6 +228,25 @@ static void print_classes(const struct view *v, const struct scenario_group *g)
     }
 }
 
+/* What others take of a shared link. */
+static void print_background(const char *what, const struct background *b)
+{
+    char r[4][32];
+    for (int dir = 0; dir < N_NET_DIRS; dir++) {
+        const struct rates *others = b->trace ? b->trace->rates[dir] : NULL;
+        if (others)
+            printf("  others      take %s (%s .. %s) of the %s %s, by %s\n",
+                   quantity(r[0], b->bps[dir] + others->mean_bps, UNIT_RATE_BPS),
+                   quantity(r[1], b->bps[dir] + others->min_bps, UNIT_RATE_BPS),
+                   quantity(r[2], b->bps[dir] + others->max_bps, UNIT_RATE_BPS), what,
+                   net_dir_name((enum net_dir)dir), b->trace->path);
+        else if (b->bps[dir] > 0)
+            printf("  others      take %s of the %s %s\n",
+                   quantity(r[0], b->bps[dir], UNIT_RATE_BPS), what,
+                   net_dir_name((enum net_dir)dir));
+    }
+}
+
 static void print_group(const struct view *v, const struct scenario_group *g)
 {
     const struct topology_spec *a = &g->access;
@@ -242,10 +261,13 @@ static void print_group(const struct view *v, const struct scenario_group *g)
            quantity(r[0], a->rate_bps[NET_DOWN], UNIT_RATE_BPS),
            quantity(r[1], a->rate_bps[NET_UP], UNIT_RATE_BPS),
            quantity(r[2], a->rtt_s, UNIT_TIME_S), a->is_goodput ? "payload" : "frames");
+    print_background("server", &v->s->network.server_background);
     if (a->cell_clients > 0)
         printf("  cells       of %zu clients, %s down, %s up\n", a->cell_clients,
                quantity(r[3], a->cell_bps[NET_DOWN], UNIT_RATE_BPS),
                quantity(r[4], a->cell_bps[NET_UP], UNIT_RATE_BPS));
+    if (a->cell_clients > 0)
+        print_background("cell", &a->cell_background);
     if (a->trace)
         print_trace(v, a, class_index);
     print_path(a);

@@ -98,6 +98,12 @@ file(WRITE ${WORK}/t.csv "download,upload\n1,2\n1,0\n")
 scenario("s.json: network.draw: t.csv:3: upload: expected at least 0.001 Mbit/s, got 0" "{\"network\": {\"draw\": \"t.csv\"}}")
 file(REMOVE ${WORK}/t.csv)
 
+# --- other people's traffic ---
+scenario("s.json: network.server.background.down: expected less than the link has, 1Gbps, got 2Gbps"
+         "{\"network\": {\"server\": {\"down\": \"1Gbps\", \"background\": {\"down\": \"2Gbps\"}}}}")
+scenario("s.json: network.cell.background.trace: none.csv: no such file"
+         "{\"network\": {\"cell\": {\"clients\": 5, \"down\": \"1Gbps\", \"up\": \"1Gbps\", \"background\": {\"trace\": \"none.csv\"}}}}")
+
 # --- counts and ranges ---
 scenario("s.json: clients.count: expected 1..10000000, got 0" "{\"clients\": {\"count\": 0}}")
 scenario("s.json: clients.count: expected 1..10000000, got -5" "{\"clients\": {\"count\": -5}}")

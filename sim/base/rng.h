@@ -30,7 +30,7 @@ enum rng_stream {
     RNG_COMPUTE_JITTER,
     RNG_TRAIN_STEP,    /* seed of a local step's dropout masks; index = step */
     RNG_ROUND, /* seeds of a round's training; owner = round */
-    RNG_TRACE, /* where in its bandwidth trace a client begins; owner = client */
+    RNG_TRACE, /* where in its bandwidth trace a client begins; owner = client, or a number above all for a link */
     RNG_DRAW,  /* rates and latency of a client; owner = client */
     RNG_DROPOUT = 64,
 };

@@ -66,7 +66,8 @@ size_t element_intern(struct element_paths *p, struct arena *a, size_t n_steps,
         if (is_equal(&p->path[i], n_steps, steps))
             return i;
     struct element_step *copy = ARENA_NEW(a, struct element_step, n_steps);
-    memcpy(copy, steps, n_steps * sizeof(*copy));
+    if (n_steps > 0)
+        memcpy(copy, steps, n_steps * sizeof(*copy));
     mem_grow((void **)&p->path, &p->cap, p->n + 1, sizeof(*p->path));
     p->path[p->n] = (struct element_path){.n_steps = n_steps, .step = copy};
     return p->n++;

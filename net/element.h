@@ -58,7 +58,7 @@ struct element_step {
 };
 
 struct element_path {
-    size_t n_steps; /* 1 .. ELEMENT_MAX_STEPS, from the client to the server */
+    size_t n_steps; /* 0 .. ELEMENT_MAX_STEPS, from the client to the server */
     const struct element_step *step;
 };
 

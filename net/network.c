@@ -417,7 +417,7 @@ static enum err_code push_link(struct builder *b, enum net_dir dir, double bps,
 }
 
 /* Appends a shared link's copies to the route, or nothing if it stays out of the solver. */
-static enum err_code push_shared(struct builder *b, size_t index, struct err *e)
+static enum err_code push_shared(struct builder *b, size_t index, enum net_dir dir, struct err *e)
 {
     const struct plan *p = b->n->plan;
     const struct plan_link *l = &p->link[index];
@@ -439,11 +439,11 @@ static enum err_code push_shared(struct builder *b, size_t index, struct err *e)
         is_new = false;
     }
     for (size_t i = 0; i < count; i++) {
-        enum err_code code = push_link(b, l->dir, bps, b->copies[index][i], e);
+        enum err_code code = push_link(b, dir, bps, b->copies[index][i], e);
         if (code)
             return code;
         if (is_new)
-            b->copies[index][i] = b->route[l->dir][b->n_route[l->dir] - 1];
+            b->copies[index][i] = b->route[dir][b->n_route[dir] - 1];
     }
     return OK;
 }
@@ -474,7 +474,7 @@ static enum err_code build_class(struct builder *b, const struct plan_class *c, 
             b->n_route[dir] = 0;
             enum err_code code = push_own(b, c, client, (enum net_dir)dir, e);
             for (size_t i = 0; i < c->n_links[dir] && !has_route && !code; i++)
-                code = push_shared(b, c->link[dir][i], e);
+                code = push_shared(b, c->link[dir][i], (enum net_dir)dir, e);
             if (code)
                 return code;
             if (has_route)

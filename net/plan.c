@@ -55,7 +55,8 @@ static enum err_code check_class(const struct plan *p, const struct plan_class *
                            c->own_bps[dir]);
         CHECK(!c->rates[dir] || c->rates[dir]->min_bps > 0);
         for (size_t i = 0; i < c->n_links[dir]; i++)
-            CHECK(c->link[dir][i] < p->n_links && (int)p->link[c->link[dir][i]].dir == dir);
+            CHECK(c->link[dir][i] < p->n_links && (p->link[c->link[dir][i]].is_two_way ||
+                                                   (int)p->link[c->link[dir][i]].dir == dir));
     }
     return OK;
 }
@@ -63,7 +64,7 @@ static enum err_code check_class(const struct plan *p, const struct plan_class *
 enum err_code plan_add_class(struct plan *p, const struct plan_class *c, size_t n_steps,
                              const struct element_step *steps, struct err *e)
 {
-    CHECK(n_steps >= 1 && n_steps <= ELEMENT_MAX_STEPS);
+    CHECK(n_steps <= ELEMENT_MAX_STEPS);
     enum err_code code = check_class(p, c, e);
     if (code)
         return code;

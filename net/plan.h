@@ -4,7 +4,8 @@
  * run of consecutive clients with the same rates, latency, path and shared links (all clients of
  * one cell, all clients of a wired group), so a plan needs memory per class, not per client. Each
  * client has a link of its own in each direction, at its class's own rate; those are not in the
- * list of links. A shared link has one direction; the two directions of a cell are two links.
+ * list of links. A shared link has one direction, the two directions of a cell are two links; or it
+ * is two-way: whatever crosses it shares its one capacity.
  *
  * All rates here are goodput: payload bits per second, the efficiency of frames already taken off
  * (startup.h). Everything in a plan was checked and named before SimGrid sees it. */
@@ -28,6 +29,7 @@
 struct plan_link {
     const char *name; /* "server down", "orin: cell 3 up" */
     enum net_dir dir;
+    bool is_two_way;    /* flows of both directions may cross it; dir means nothing */
     double goodput_bps; /* capacity, at most; INFINITY: an element without a limit of its own */
     double
         nominal_bps; /* what the solver gets where goodput_bps is INFINITY and nothing is pruned */

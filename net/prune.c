@@ -8,9 +8,16 @@
 /* Sums of rates are rounded; a link that is full to the last bit still does not limit. */
 #define ROUNDING 1e-12
 
-/* The classes on every link: class[first[l]] .. class[first[l + 1] - 1] cross link l. */
+/* A class that crosses a link in a direction. */
+struct crosser {
+    size_t class;
+    enum net_dir dir;
+};
+
+/* Who crosses every link: by[first[l]] .. by[first[l + 1] - 1] cross link l. */
 struct crossing {
-    size_t *first, *class;
+    size_t *first;
+    struct crosser *by;
 };
 
 static struct crossing crossings(const struct plan *p, struct arena *a)
@@ -22,24 +29,25 @@ static struct crossing crossings(const struct plan *p, struct arena *a)
                 x.first[p->class[c].link[dir][i] + 1]++;
     for (size_t l = 0; l < p->n_links; l++)
         x.first[l + 1] += x.first[l];
-    x.class = ARENA_NEW(a, size_t, x.first[p->n_links]);
+    x.by = ARENA_NEW(a, struct crosser, x.first[p->n_links]);
     size_t *next = ARENA_NEW(a, size_t, p->n_links);
     for (size_t c = 0; c < p->n_classes; c++)
         for (int dir = 0; dir < N_NET_DIRS; dir++)
             for (size_t i = 0; i < p->class[c].n_links[dir]; i++) {
                 size_t l = p->class[c].link[dir][i];
-                x.class[x.first[l] + next[l]++] = c;
+                x.by[x.first[l] + next[l]++] = (struct crosser){c, (enum net_dir)dir};
             }
     return x;
 }
 
-/* What class c can bring to link l: its clients' own links, or a narrower link that is its alone.
- * Only links that have not been found idle vouch for another, or two equal ones would take each
- * other out. */
-static double class_load(const struct plan *p, const struct crossing *x, size_t c, size_t l)
+/* What one crosser can bring to link l: its clients' own links, or a narrower link that is its
+ * alone. Only links that have not been found idle vouch for another, or two equal ones would take
+ * each other out. */
+static double crosser_load(const struct plan *p, const struct crossing *x, struct crosser by,
+                           size_t l)
 {
-    enum net_dir dir = p->link[l].dir;
-    const struct plan_class *class = &p->class[c];
+    enum net_dir dir = by.dir;
+    const struct plan_class *class = &p->class[by.class];
     size_t n = class->n_clients;
     if (p->n_at_once && p->n_at_once < n)
         n = p->n_at_once;
@@ -55,6 +63,7 @@ static double class_load(const struct plan *p, const struct crossing *x, size_t 
 struct rate_count {
     double own_bps;
     size_t n;
+    enum net_dir dir;
 };
 
 static int by_falling_rate(const void *a, const void *b)
@@ -63,22 +72,25 @@ static int by_falling_rate(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-/* Sum of the n_at_once fastest own rates among the clients on link l. */
+/* Sum of the n_at_once fastest own rates of each direction among the clients on link l. */
 static double fastest_load(const struct plan *p, const struct crossing *x, size_t l,
                            struct rate_count *scratch)
 {
     size_t n = x->first[l + 1] - x->first[l];
     for (size_t i = 0; i < n; i++) {
-        const struct plan_class *c = &p->class[x->class[x->first[l] + i]];
-        scratch[i] = (struct rate_count){c->own_bps[p->link[l].dir], c->n_clients};
+        struct crosser by = x->by[x->first[l] + i];
+        const struct plan_class *c = &p->class[by.class];
+        scratch[i] = (struct rate_count){c->own_bps[by.dir], c->n_clients, by.dir};
     }
     qsort(scratch, n, sizeof(*scratch), by_falling_rate);
-    size_t left = p->n_at_once ? p->n_at_once : p->n_clients;
+    size_t at_once = p->n_at_once ? p->n_at_once : p->n_clients;
+    size_t left[N_NET_DIRS] = {at_once, at_once};
     double load_bps = 0;
-    for (size_t i = 0; i < n && left > 0; i++) {
-        size_t taken = scratch[i].n < left ? scratch[i].n : left;
+    for (size_t i = 0; i < n; i++) {
+        size_t *of = &left[scratch[i].dir];
+        size_t taken = scratch[i].n < *of ? scratch[i].n : *of;
         load_bps += (double)taken * scratch[i].own_bps;
-        left -= taken;
+        *of -= taken;
     }
     return load_bps;
 }
@@ -87,14 +99,14 @@ void prune_mark(struct plan *p)
 {
     struct arena a = {0};
     struct crossing x = crossings(p, &a);
-    struct rate_count *scratch = ARENA_NEW(&a, struct rate_count, p->n_classes);
+    struct rate_count *scratch = ARENA_NEW(&a, struct rate_count, N_NET_DIRS * p->n_classes);
     for (size_t l = 0; l < p->n_links; l++)
         p->link[l].can_limit = true;
     for (size_t l = 0; l < p->n_links; l++) {
         struct plan_link *link = &p->link[l];
         double load_bps = 0;
         for (size_t i = x.first[l]; i < x.first[l + 1]; i++)
-            load_bps += class_load(p, &x, x.class[i], l);
+            load_bps += crosser_load(p, &x, x.by[i], l);
         load_bps = fmin(load_bps, fastest_load(p, &x, l, scratch));
         double least_bps = link->rates ? link->rates->min_bps : link->goodput_bps;
         link->can_limit = load_bps > least_bps * (1 + ROUNDING);

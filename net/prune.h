@@ -1,7 +1,7 @@
 /* net/prune.h: finds the shared links that can never be the bottleneck.
  *
  * A link can never limit when all that can arrive at it fits:
- *   min( sum of the n_at_once fastest own rates among its clients,
+ *   min( sum of the n_at_once fastest own rates among its clients, by direction,
  *        sum over its classes of min(clients x own rate, the narrowest other link of that class
  * alone) )
  *   <= capacity, the least over time where it changes.

@@ -6,12 +6,13 @@
 #include <string.h>
 
 #include "net/prune.h"
+#include "net/sites.h"
 #include "net/startup.h"
 #include "sim/base/check.h"
 
 static const struct topology *const TOPOLOGIES[] = {
     &TOPOLOGY_LTE,  &TOPOLOGY_WIRED, &TOPOLOGY_LTE_MEASURED, &TOPOLOGY_5G,
-    &TOPOLOGY_ADSL, &TOPOLOGY_CABLE, &TOPOLOGY_FIBRE};
+    &TOPOLOGY_ADSL, &TOPOLOGY_CABLE, &TOPOLOGY_FIBRE,        &TOPOLOGY_GRAPH};
 enum { N_TOPOLOGIES = sizeof(TOPOLOGIES) / sizeof(TOPOLOGIES[0]) };
 
 /* What a scenario may ask for. */
@@ -71,10 +72,12 @@ enum err_code topology_parse_rate(struct json object, const char *key, bool is_r
                          is_required ? NULL : &fallback, rate_bps, e);
 }
 
-/* "edge_router*3": a name of element_names and, after a star, a count. */
-static enum err_code parse_step(struct json value, const char *text, struct element_step *out,
-                                struct err *e)
+enum err_code topology_parse_step(struct json value, struct element_step *out, struct err *e)
 {
+    const char *text;
+    enum err_code code = json_string(value, NULL, NULL, &text, e);
+    if (code)
+        return code;
     const char *star = strchr(text, '*');
     size_t n = star ? (size_t)(star - text) : strlen(text);
     int64_t count = 1;
@@ -107,10 +110,7 @@ static enum err_code parse_path(struct json network, struct topology_spec *s, st
     for (size_t i = 0; i < n && !code; i++) {
         struct json value = json_at(path, i);
         struct element_step step = {0};
-        const char *text;
-        code = json_string(value, NULL, NULL, &text, e);
-        if (!code)
-            code = parse_step(value, text, &step, e);
+        code = topology_parse_step(value, &step, e);
         if (!code)
             topology_add_step(s, step.kind, step.count);
     }
@@ -293,10 +293,12 @@ static void write_seconds(struct json_out *o, const char *key, double seconds)
 static void write_access(struct json_out *o, const struct topology_spec *s)
 {
     json_out_string(o, "topology", s->topology->name);
-    topology_write_rate(o, "down", s->rate_bps[NET_DOWN]);
-    topology_write_rate(o, "up", s->rate_bps[NET_UP]);
+    for (int dir = 0; dir < N_NET_DIRS; dir++)
+        if (s->rate_bps[dir] > 0)
+            topology_write_rate(o, net_dir_name((enum net_dir)dir), s->rate_bps[dir]);
     write_seconds(o, "rtt", s->rtt_s);
-    json_out_begin_inline(o, "path", '[');
+    if (s->n_steps > 0)
+        json_out_begin_inline(o, "path", '[');
     for (size_t i = 0; i < s->n_steps; i++) {
         char text[64];
         if (s->step[i].count == 1)
@@ -305,7 +307,8 @@ static void write_access(struct json_out *o, const struct topology_spec *s)
             snprintf(text, sizeof(text), "%s*%d", element_name(s->step[i].kind), s->step[i].count);
         json_out_string(o, NULL, text);
     }
-    json_out_end(o, ']');
+    if (s->n_steps > 0)
+        json_out_end(o, ']');
     bool has_limits = false;
     for (int kind = 0; kind < N_ELEMENT_KINDS; kind++)
         has_limits = has_limits || s->limit_bps[kind] > 0;
@@ -376,7 +379,7 @@ enum err_code topology_add_class(const struct topology_group *g, const char *nam
     const struct topology_spec *s = g->spec;
     struct plan_class c = {
         .group = g->name, .name = name, .n_clients = n_clients, .rtt_s = s->rtt_s};
-    size_t links[N_NET_DIRS][ELEMENT_MAX_STEPS + 2];
+    size_t links[N_NET_DIRS][TOPOLOGY_MAX_LINKS + 1];
     if (s->trace) {
         c.is_start_drawn = s->trace->is_start_drawn;
         c.start_s = s->trace->start_s;
@@ -429,6 +432,19 @@ static void add_trunk(const struct topology_group *g, const size_t *server, stru
             trunk->link[dir][trunk->n[dir]++] = server[dir];
 }
 
+/* The links of group i's sites, those of an earlier group where it is the same network. */
+static const size_t *add_sites(const struct topology_group *groups, size_t i,
+                               const size_t *const *earlier, struct plan *p)
+{
+    const struct topology_spec *s = groups[i].spec;
+    if (!s->sites)
+        return NULL;
+    for (size_t k = 0; k < i; k++)
+        if (sites_are_same(groups[k].spec, s))
+            return earlier[k];
+    return sites_add_links(s->sites, topology_goodput_bps(s, 1), p);
+}
+
 enum err_code topology_plan(struct plan **out, const struct topology_root *root, size_t n_groups,
                             const struct topology_group *groups, size_t n_at_once, struct err *e)
 {
@@ -446,9 +462,11 @@ enum err_code topology_plan(struct plan **out, const struct topology_root *root,
                                               topology_goodput_bps(&root->access, 1),
                                               &root->server_background);
     enum err_code code = OK;
+    const size_t **site_links = ARENA_NEW(&p->arena, const size_t *, n_groups);
     for (size_t i = 0; i < n_groups && !code; i++) {
         struct topology_trunk trunk;
         add_trunk(&groups[i], server, p, &trunk);
+        trunk.site_link = site_links[i] = add_sites(groups, i, site_links, p);
         code = groups[i].spec->topology->build(&groups[i], &trunk, p, e);
     }
     if (code) {

@@ -1,7 +1,7 @@
 /* net/topology.h: from a scenario's "network" to a plan.
  *
  * key       default            meaning
- * topology  "lte"              lte | lte-measured | 5g | wired | adsl | cable | fibre
+ * topology  "lte"              lte | lte-measured | 5g | wired | adsl | cable | fibre | graph
  * down, up  "40Mbps" "10Mbps"  each client's own link; wired: "1Gbps" both
  * rtt       "50ms"             two-way latency without queueing; wired: "70us"
  * path      below              elements from client to server: "core_router*4"
@@ -37,6 +37,11 @@
 #include "sim/base/json.h"
 
 struct topology;
+struct sites;
+struct site_at;
+
+/* The most shared links of a client, in one direction. */
+enum { TOPOLOGY_MAX_LINKS = 128 };
 
 /* Access network of one group of clients, as the scenario states it (rates not yet goodput). */
 struct topology_spec {
@@ -50,6 +55,9 @@ struct topology_spec {
     size_t cell_clients;               /* clients per cell; 0: no cells */
     double cell_bps[N_NET_DIRS];
     struct background cell_background;
+    const struct sites *sites; /* graph, platform: net/sites.h; NULL elsewhere */
+    size_t n_at;
+    const struct site_at *at;
     const struct draw *draw;   /* NULL: all clients have the same rates and latency */
     const struct trace *trace; /* NULL: constant rates; otherwise rate_bps caps it */
 };
@@ -68,7 +76,9 @@ struct topology_root {
  * then the server's link), and the goodput of their own links over time (NULL: it is constant). */
 struct topology_trunk {
     size_t n[N_NET_DIRS];
-    size_t link[N_NET_DIRS][ELEMENT_MAX_STEPS + 1];
+    size_t link[N_NET_DIRS][TOPOLOGY_MAX_LINKS];
+    const size_t
+        *site_link; /* the plan's index of each link of the group's sites; NULL: it has none */
     const struct rates *rates[N_NET_DIRS];
 };
 
@@ -127,7 +137,7 @@ enum err_code topology_plan(struct plan **out, const struct topology_root *root,
 /* --- for the rows --- */
 
 extern const struct topology TOPOLOGY_LTE, TOPOLOGY_LTE_MEASURED, TOPOLOGY_5G, TOPOLOGY_WIRED,
-    TOPOLOGY_ADSL, TOPOLOGY_CABLE, TOPOLOGY_FIBRE;
+    TOPOLOGY_ADSL, TOPOLOGY_CABLE, TOPOLOGY_FIBRE, TOPOLOGY_GRAPH;
 
 /* The key "cell", for topologies whose clients may share a medium: parse, write and build. */
 enum err_code cell_parse(struct json network, struct topology_spec *s, struct arena *a,
@@ -145,6 +155,8 @@ enum err_code topology_add_class(const struct topology_group *g, const char *nam
                                  struct plan *p, struct err *e);
 /* A rate of the spec as goodput. */
 double topology_goodput_bps(const struct topology_spec *s, double rate_bps);
+/* "edge_router*3": a name of element_names and, after a star, a count. */
+enum err_code topology_parse_step(struct json value, struct element_step *out, struct err *e);
 /* Reads a rate, absent: *rate_bps stays; and writes one so that it reads back to the last bit. */
 enum err_code topology_parse_rate(struct json object, const char *key, bool is_required,
                                   double *rate_bps, struct err *e);

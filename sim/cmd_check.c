@@ -8,6 +8,7 @@
 #include "models/t5.h"
 #include "net/closed.h"
 #include "net/plan.h"
+#include "net/sites.h"
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
 #include "sim/base/text.h"
@@ -71,7 +72,8 @@ static void print_summary(const struct view *v)
     printf("scenario %s: %zu clients, %zu per round, %" PRIu32 " rounds\n", s->name, s->n_clients,
            s->federation.clients_per_round, s->federation.rounds);
     bool is_none = s->model.train == SCENARIO_NONE;
-    printf("trained  %s%s\n", is_none ? "nothing: network, times and energy only" : s->model.weights,
+    printf("trained  %s%s\n",
+           is_none ? "nothing: network, times and energy only" : s->model.weights,
            s->model.train == SCENARIO_FULL ? ", every weight" : "");
     if (!is_none)
         printf("         by backend %s, %s\n", s->compute.backend, s->compute.precision);
@@ -88,15 +90,29 @@ static void print_summary(const struct view *v)
     printf("output   %s\n", s->output.dir);
 }
 
-static void print_path(const struct topology_spec *a)
+static void print_path(size_t n_steps, const struct element_step *step)
 {
     printf("  path        ");
-    for (size_t i = 0; i < a->n_steps; i++) {
-        printf("%s%s", i ? ", " : "", element_name(a->step[i].kind));
-        if (a->step[i].count > 1)
-            printf("*%d", a->step[i].count);
+    for (size_t i = 0; i < n_steps; i++) {
+        printf("%s%s", i ? ", " : "", element_name(step[i].kind));
+        if (step[i].count > 1)
+            printf("*%d", step[i].count);
     }
-    printf("\n");
+    printf("%s\n", n_steps ? "" : "no element that is charged");
+}
+
+/* J/bit of a class's path, and joules of one client in a round. */
+static void print_energy(const struct view *v, size_t class_index)
+{
+    double j[N_NET_DIRS], total = 0;
+    char r[2][32];
+    for (int dir = 0; dir < N_NET_DIRS; dir++) {
+        j[dir] = books_j_per_bit(&v->books, class_index, (enum net_dir)dir);
+        total += 8.0 * (double)v->costs.payload_bytes[dir] * j[dir];
+    }
+    printf("  path energy %s down, %s up; %.6g J per client and round\n",
+           quantity(r[0], j[NET_DOWN], UNIT_ENERGY_J_PER_BIT),
+           quantity(r[1], j[NET_UP], UNIT_ENERGY_J_PER_BIT), total);
 }
 
 /* One line: times of a round in which n clients of a class begin at once and nobody else does. */
@@ -153,11 +169,12 @@ static void print_trace(const struct view *v, const struct topology_spec *a, siz
             most = fmax(most, s);
             sum += s;
         }
-        printf("              %s mean %s (%s .. %s) of payload; alone %.4g s (%.4g .. %.4g s), by the "
-               "moment it begins\n",
-               net_dir_name((enum net_dir)dir), quantity(r[0], rates->mean_bps, UNIT_RATE_BPS),
-               quantity(r[1], rates->min_bps, UNIT_RATE_BPS),
-               quantity(r[2], rates->max_bps, UNIT_RATE_BPS), sum / (double)n, least, most);
+        printf(
+            "              %s mean %s (%s .. %s) of payload; alone %.4g s (%.4g .. %.4g s), by the "
+            "moment it begins\n",
+            net_dir_name((enum net_dir)dir), quantity(r[0], rates->mean_bps, UNIT_RATE_BPS),
+            quantity(r[1], rates->min_bps, UNIT_RATE_BPS),
+            quantity(r[2], rates->max_bps, UNIT_RATE_BPS), sum / (double)n, least, most);
     }
 }
 
@@ -178,6 +195,36 @@ static void print_spread(const char *what, double *value, size_t n, double unit,
     printf("  %-11s %.4g .. %.4g .. %.4g %s\n", what, v[0], v[1], v[2], name);
 }
 
+/* Each site of a network of the user's own, with its route. */
+static void print_sites(const struct view *v, const struct scenario_group *g)
+{
+    enum { MOST_SITES = 12 };
+    size_t first = plan_class_of(v->plan, g->first);
+    size_t last = plan_class_of(v->plan, g->first + g->count - 1);
+    for (size_t k = first; k <= last && k < first + MOST_SITES; k++) {
+        const struct plan_class *c = &v->plan->class[k];
+        const struct element_path *path = &v->plan->paths.path[c->path];
+        size_t per_round = v->s->federation.clients_per_round;
+        size_t most = per_round < c->n_clients ? per_round : c->n_clients;
+        char r[3][32];
+        printf("  %s: clients %zu..%zu, %s down, %s up of payload, rtt %s\n", c->name, c->first,
+               c->first + c->n_clients - 1, quantity(r[0], c->own_bps[NET_DOWN], UNIT_RATE_BPS),
+               quantity(r[1], c->own_bps[NET_UP], UNIT_RATE_BPS),
+               quantity(r[2], c->rtt_s, UNIT_TIME_S));
+        printf("  route       ");
+        for (size_t i = 0; i < c->n_links[NET_UP]; i++)
+            printf("%s%s", i ? ", " : "", v->plan->link[c->link[NET_UP][i]].name);
+        printf("%s\n", c->n_links[NET_UP] ? "" : "no shared link");
+        print_path(path->n_steps, path->step);
+        print_energy(v, k);
+        print_times(v, g, k, 1);
+        if (most > 1)
+            print_times(v, g, k, most);
+    }
+    if (last - first >= MOST_SITES)
+        printf("  and %zu more sites\n", last - first + 1 - MOST_SITES);
+}
+
 /* Clients that differ: what they have, and a round of each alone. */
 static void print_drawn(const struct view *v, const struct scenario_group *g)
 {
@@ -189,7 +236,8 @@ static void print_drawn(const struct view *v, const struct scenario_group *g)
     double train_s = costs_of_client(&v->costs, (size_t)(g - v->s->group), &work).seconds;
     const struct draw *d = g->access.draw;
     if (d->path)
-        printf("  drawn       one of %zu rows of %s each, within these rates\n", d->n_rows, d->path);
+        printf("  drawn       one of %zu rows of %s each, within these rates\n", d->n_rows,
+               d->path);
     else
         printf("  drawn       log-normal, these are the medians\n");
     printf("  5 %%, median, 95 %% of the group's clients; a round is one client alone:\n");
@@ -203,8 +251,13 @@ static void print_drawn(const struct view *v, const struct scenario_group *g)
                                         (double)v->costs.payload_bytes[dir], 1)
                                 .total_s;
         }
-        print_spread(NAMES[what], value, n, what < N_NET_DIRS ? 1e6 : what == 2 ? 1e-3 : 1,
-                     what < N_NET_DIRS ? "Mbit/s of payload" : what == 2 ? "ms" : "s");
+        print_spread(NAMES[what], value, n,
+                     what < N_NET_DIRS ? 1e6
+                     : what == 2       ? 1e-3
+                                       : 1,
+                     what < N_NET_DIRS ? "Mbit/s of payload"
+                     : what == 2       ? "ms"
+                                       : "s");
     }
     mem_free(value);
 }
@@ -257,10 +310,14 @@ static void print_group(const struct view *v, const struct scenario_group *g)
     printf("\ngroup %s: clients %zu..%zu, device %s (%s)\n", g->name, g->first,
            g->first + g->count - 1, g->device.name,
            c.is_out_of_memory ? "out of memory: it will never send a result" : c.time_source);
-    printf("  network     %s, %s down, %s up, rtt %s, rates count %s\n", a->topology->name,
-           quantity(r[0], a->rate_bps[NET_DOWN], UNIT_RATE_BPS),
-           quantity(r[1], a->rate_bps[NET_UP], UNIT_RATE_BPS),
-           quantity(r[2], a->rtt_s, UNIT_TIME_S), a->is_goodput ? "payload" : "frames");
+    if (a->sites)
+        printf("  network     %s %s, server at %s, %zu sites, rates count %s\n", a->topology->name,
+               a->sites->path, a->sites->server, a->n_at, a->is_goodput ? "payload" : "frames");
+    else
+        printf("  network     %s, %s down, %s up, rtt %s, rates count %s\n", a->topology->name,
+               quantity(r[0], a->rate_bps[NET_DOWN], UNIT_RATE_BPS),
+               quantity(r[1], a->rate_bps[NET_UP], UNIT_RATE_BPS),
+               quantity(r[2], a->rtt_s, UNIT_TIME_S), a->is_goodput ? "payload" : "frames");
     print_background("server", &v->s->network.server_background);
     if (a->cell_clients > 0)
         printf("  cells       of %zu clients, %s down, %s up\n", a->cell_clients,
@@ -270,16 +327,13 @@ static void print_group(const struct view *v, const struct scenario_group *g)
         print_background("cell", &a->cell_background);
     if (a->trace)
         print_trace(v, a, class_index);
-    print_path(a);
-    double j[N_NET_DIRS], total = 0;
-    for (int dir = 0; dir < N_NET_DIRS; dir++) {
-        j[dir] = books_j_per_bit(&v->books, class_index, (enum net_dir)dir);
-        total += 8.0 * (double)v->costs.payload_bytes[dir] * j[dir];
+    if (!a->sites) {
+        print_path(a->n_steps, a->step);
+        print_energy(v, class_index);
     }
-    printf("  path energy %s down, %s up; %.6g J per client and round\n",
-           quantity(r[0], j[NET_DOWN], UNIT_ENERGY_J_PER_BIT),
-           quantity(r[1], j[NET_UP], UNIT_ENERGY_J_PER_BIT), total);
-    if (a->draw)
+    if (a->sites)
+        print_sites(v, g);
+    else if (a->draw)
         print_drawn(v, g);
     else
         print_classes(v, g);

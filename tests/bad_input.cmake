@@ -104,6 +104,17 @@ scenario("s.json: network.server.background.down: expected less than the link ha
 scenario("s.json: network.cell.background.trace: none.csv: no such file"
          "{\"network\": {\"cell\": {\"clients\": 5, \"down\": \"1Gbps\", \"up\": \"1Gbps\", \"background\": {\"trace\": \"none.csv\"}}}}")
 
+# --- networks of the user's own ---
+scenario("s.json: network.file: none.json: no such file" "{\"network\": {\"topology\": \"graph\", \"file\": \"none.json\"}}")
+set(graph "{\"network\": {\"topology\": \"graph\", \"file\": \"g.json\"}}")
+file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}, \"lab\": {}},\n \"links\": [{\"between\": [\"lob\", \"server\"], \"rate\": \"1Gbps\"}]}")
+scenario("s.json: network.file: g.json: links[0].between[0]: unknown node \"lob\", did you mean \"lab\"?" "${graph}")
+file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}},\n \"links\": }")
+scenario("s.json: network.file: g.json:2:" "${graph}")
+file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}, \"lab\": {}}, \"links\": []}")
+scenario("s.json: network.at: expected the sites of the clients" "${graph}")
+file(REMOVE ${WORK}/g.json)
+
 # --- counts and ranges ---
 scenario("s.json: clients.count: expected 1..10000000, got 0" "{\"clients\": {\"count\": 0}}")
 scenario("s.json: clients.count: expected 1..10000000, got -5" "{\"clients\": {\"count\": -5}}")
@@ -120,7 +131,7 @@ scenario("s.json: data.split.alpha: expected 0.001..1000000, got 0"
 scenario("s.json: network.down: expected 1kbps..10Tbps, got \"0Mbps\"" "{\"network\": {\"down\": \"0Mbps\"}}")
 
 # --- names ---
-scenario("s.json: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, got \"lt\", did you mean \"lte\"?"
+scenario("s.json: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, graph, got \"lt\", did you mean \"lte\"?"
          "{\"network\": {\"topology\": \"lt\"}}")
 scenario("s.json: federation.server.optimizer: expected one of" "{\"federation\": {\"server\": {\"optimizer\": \"adam\"}}}")
 scenario("did you mean \"fedadam\"?" "{\"federation\": {\"server\": {\"optimizer\": \"fedadm\"}}}")

@@ -91,9 +91,15 @@ static enum err_code parse_at(struct json network, struct topology_spec *s, stru
     struct site_at *at = ARENA_NEW(a, struct site_at, n > net->n_sites ? n : net->n_sites);
     for (size_t i = 0; i < n && !code; i++)
         code = parse_one(json_at(list, i), net, &at[i], a, e);
-    for (size_t i = 0; i < net->n_sites && !list.node; i++)
-        if (net->site[i].is_default && net->site[i].is_reached)
+    for (size_t i = 0; i < net->n_sites && !list.node && !code; i++) {
+        if (net->site[i].is_default && !net->site[i].is_reached)
+            code = json_fail(network, "at", e,
+                             "expected the sites of the clients: %s has no route from \"%s\" to "
+                             "\"%s\"",
+                             net->path, net->site[i].name, net->server);
+        else if (net->site[i].is_default)
             at[n++] = (struct site_at){i, 1};
+    }
     if (!code && n == 0)
         code = json_fail(network, "at", e,
                          "expected the sites of the clients, got none and %s has "

@@ -11,8 +11,8 @@
 #include "sim/base/check.h"
 
 static const struct topology *const TOPOLOGIES[] = {
-    &TOPOLOGY_LTE,  &TOPOLOGY_WIRED, &TOPOLOGY_LTE_MEASURED, &TOPOLOGY_5G,
-    &TOPOLOGY_ADSL, &TOPOLOGY_CABLE, &TOPOLOGY_FIBRE,        &TOPOLOGY_GRAPH};
+    &TOPOLOGY_LTE,   &TOPOLOGY_WIRED, &TOPOLOGY_LTE_MEASURED, &TOPOLOGY_5G,      &TOPOLOGY_ADSL,
+    &TOPOLOGY_CABLE, &TOPOLOGY_FIBRE, &TOPOLOGY_GRAPH,        &TOPOLOGY_PLATFORM};
 enum { N_TOPOLOGIES = sizeof(TOPOLOGIES) / sizeof(TOPOLOGIES[0]) };
 
 /* What a scenario may ask for. */
@@ -72,18 +72,14 @@ enum err_code topology_parse_rate(struct json object, const char *key, bool is_r
                          is_required ? NULL : &fallback, rate_bps, e);
 }
 
-enum err_code topology_parse_step(struct json value, struct element_step *out, struct err *e)
+enum err_code topology_step_of(const char *text, struct element_step *out, struct err *e)
 {
-    const char *text;
-    enum err_code code = json_string(value, NULL, NULL, &text, e);
-    if (code)
-        return code;
     const char *star = strchr(text, '*');
     size_t n = star ? (size_t)(star - text) : strlen(text);
     int64_t count = 1;
     struct err why = {0};
     if (star && text_int(star + 1, 1, ELEMENT_MAX_COUNT, &count, &why))
-        return json_fail(value, NULL, e, "\"%s\": count: %s", text, why.text);
+        return err_set(e, ERR_INPUT, "\"%s\": count: %s", text, why.text);
     char name[64];
     snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : sizeof(name) - 1), text);
     for (int kind = 0; kind < N_ELEMENT_KINDS; kind++)
@@ -92,8 +88,18 @@ enum err_code topology_parse_step(struct json value, struct element_step *out, s
             return OK;
         }
     const char *near = text_nearest(name, element_names(), N_ELEMENT_KINDS);
-    return json_fail(value, NULL, e, "unknown element \"%s\"%s%s%s", name,
-                     near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    return err_set(e, ERR_INPUT, "unknown element \"%s\"%s%s%s", name,
+                   near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+enum err_code topology_parse_step(struct json value, struct element_step *out, struct err *e)
+{
+    const char *text;
+    struct err why = {0};
+    enum err_code code = json_string(value, NULL, NULL, &text, e);
+    if (!code && topology_step_of(text, out, &why))
+        code = json_fail(value, NULL, e, "%s", why.text);
+    return code;
 }
 
 static enum err_code parse_path(struct json network, struct topology_spec *s, struct err *e)

@@ -1,7 +1,8 @@
 /* net/topology.h: from a scenario's "network" to a plan.
  *
  * key       default            meaning
- * topology  "lte"              lte | lte-measured | 5g | wired | adsl | cable | fibre | graph
+ * topology  "lte"              lte | lte-measured | 5g | wired | adsl | cable | fibre | graph |
+ *                              platform
  * down, up  "40Mbps" "10Mbps"  each client's own link; wired: "1Gbps" both
  * rtt       "50ms"             two-way latency without queueing; wired: "70us"
  * path      below              elements from client to server: "core_router*4"
@@ -137,7 +138,7 @@ enum err_code topology_plan(struct plan **out, const struct topology_root *root,
 /* --- for the rows --- */
 
 extern const struct topology TOPOLOGY_LTE, TOPOLOGY_LTE_MEASURED, TOPOLOGY_5G, TOPOLOGY_WIRED,
-    TOPOLOGY_ADSL, TOPOLOGY_CABLE, TOPOLOGY_FIBRE, TOPOLOGY_GRAPH;
+    TOPOLOGY_ADSL, TOPOLOGY_CABLE, TOPOLOGY_FIBRE, TOPOLOGY_GRAPH, TOPOLOGY_PLATFORM;
 
 /* The key "cell", for topologies whose clients may share a medium: parse, write and build. */
 enum err_code cell_parse(struct json network, struct topology_spec *s, struct arena *a,
@@ -157,6 +158,8 @@ enum err_code topology_add_class(const struct topology_group *g, const char *nam
 double topology_goodput_bps(const struct topology_spec *s, double rate_bps);
 /* "edge_router*3": a name of element_names and, after a star, a count. */
 enum err_code topology_parse_step(struct json value, struct element_step *out, struct err *e);
+/* The same from text, without a place in the message. */
+enum err_code topology_step_of(const char *text, struct element_step *out, struct err *e);
 /* Reads a rate, absent: *rate_bps stays; and writes one so that it reads back to the last bit. */
 enum err_code topology_parse_rate(struct json object, const char *key, bool is_required,
                                   double *rate_bps, struct err *e);

@@ -115,6 +115,20 @@ file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}, \"lab\": {}}, \"links\":
 scenario("s.json: network.at: expected the sites of the clients" "${graph}")
 file(REMOVE ${WORK}/g.json)
 
+set(platform "{\"network\": {\"topology\": \"platform\", \"file\": \"p.xml\"}}")
+scenario("s.json: network.file: p.xml: no such file" "${platform}")
+file(WRITE ${WORK}/p.xml "<?xml version='1.0'?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n<platform version=\"4.1\">\n<zone id=\"z\" routing=\"Full\">\n<host id=\"server\" speed=\"1Gf\"/>\n")
+scenario("s.json: network.file: p.xml:6: invalid XML" "${platform}")
+file(READ ${SOURCE}/scenarios/networks/offices.xml offices)
+# SimGrid reads a link at its end tag.
+string(REPLACE "10Gbps" "10Gbs" wrong "${offices}")
+file(WRITE ${WORK}/p.xml "${wrong}")
+scenario("s.json: network.file: p.xml:23: unknown unit: Gbs" "${platform}")
+string(REPLACE "dst=\"west\"><link_ctn id=\"radio-kiosk\"" "dst=\"west\"><link_ctn id=\"radio\"" wrong "${offices}")
+file(WRITE ${WORK}/p.xml "${wrong}")
+scenario("s.json: network.file: p.xml:29: Link not found: radio" "${platform}")
+file(REMOVE ${WORK}/p.xml)
+
 # --- counts and ranges ---
 scenario("s.json: clients.count: expected 1..10000000, got 0" "{\"clients\": {\"count\": 0}}")
 scenario("s.json: clients.count: expected 1..10000000, got -5" "{\"clients\": {\"count\": -5}}")
@@ -131,7 +145,7 @@ scenario("s.json: data.split.alpha: expected 0.001..1000000, got 0"
 scenario("s.json: network.down: expected 1kbps..10Tbps, got \"0Mbps\"" "{\"network\": {\"down\": \"0Mbps\"}}")
 
 # --- names ---
-scenario("s.json: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, graph, got \"lt\", did you mean \"lte\"?"
+scenario("s.json: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, graph, platform, got \"lt\", did you mean \"lte\"?"
          "{\"network\": {\"topology\": \"lt\"}}")
 scenario("s.json: federation.server.optimizer: expected one of" "{\"federation\": {\"server\": {\"optimizer\": \"adam\"}}}")
 scenario("did you mean \"fedadam\"?" "{\"federation\": {\"server\": {\"optimizer\": \"fedadm\"}}}")

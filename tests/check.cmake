@@ -36,12 +36,14 @@ says("check;${scenarios}/homes.json;--brief" "dslam" "cmts" "olt" "5g_base_stati
 says("check;${scenarios}/lte-busy.json;--brief" "of the cell down, by" "evening.csv")
 says("check;${scenarios}/campus.json;--brief" "route       dorm > south, south > core, core > hq" "wifi_endpoint, wifi_ap, switch*2, core_router*2, dc_switch*2"
      "server at hq, 3 sites")
+says("check;${scenarios}/platform.json;--brief" "route       line-bonn_UP, uplink_UP" "switch, bng, edge_router, core_router*4, edge_router, dc_switch*2"
+     "server at server, 3 sites")
 says("check;${scenarios}/lte-trace.json;--brief" "traces/commute.csv: 600 rows, 10min, then again" "by the moment it begins"
      "own link's mean")
 says("check;${scenarios}/mixed.json;--brief" "group orin-lte: clients 0..59" "group a100-wired: clients 60..99")
 
 # What --resolved prints is a scenario, and the same one.
-foreach(name quickstart wired mixed lte-cell campus lte-busy lte-trace homes network-only optimizers/fedavg optimizers/fedavgm optimizers/fedadam
+foreach(name quickstart wired mixed lte-cell campus platform lte-busy lte-trace homes network-only optimizers/fedavg optimizers/fedavgm optimizers/fedadam
         optimizers/fedadamw study/study study/fedavg study/fedavgm study/fedavgm-base study/fedadam study/fedadamw)
   says("check;${scenarios}/${name}.json;--resolved")
   file(WRITE ${WORK}/resolved.json "${out}")

@@ -132,7 +132,7 @@ static void a_failed_variant_stands_beside_the_others(void)
     CHECK_INT(program("compare s.json --vary network.topology=lte,tin --out o"), 0);
     CHECK_HAS(
         program_text("out.txt"),
-        "topology=tin failed: --set: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, graph, got \"tin\"");
+        "topology=tin failed: --set: network.topology: expected one of lte, wired, lte-measured, 5g, adsl, cable, fibre, graph, platform, got \"tin\"");
     struct csv *c = program_csv("o/compare.csv");
     size_t last = csv_rows(c) - 1;
     CHECK_STR(program_word(c, last, "variant"), "topology=tin");

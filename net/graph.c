@@ -85,6 +85,8 @@ static enum err_code parse_nodes(struct json root, struct graph *g, struct err *
         struct json o;
         const char *name = json_key_at(nodes, i);
         *node = (struct node){.name = arena_strdup(g->a, name), .towards = NONE};
+        if (!*name || strchr(name, '*'))
+            return json_fail(nodes, NULL, e, "expected names without a star, got \"%.60s\"", name);
         if ((code = json_object(nodes, name, &o, e)) ||
             (code = parse_elements(o, node->step, &node->n_steps, e)))
             break;

@@ -100,6 +100,8 @@ static enum err_code parse_host(struct reader *r, char *const *word, struct err 
                                         .is_reached = r->n_hosts == 0,
                                         .flow_bps = {(double)INFINITY, (double)INFINITY}};
     r->n_hosts++;
+    if (strchr(t->name, '*'))
+        return fail_at(r, t->name, e, "expected host names without a star");
     return parse_element(r, t, word[2], e);
 }
 

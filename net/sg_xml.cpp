@@ -7,6 +7,7 @@
 #include <cstring>
 #include <exception>
 #include <map>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ extern "C" {
 
 namespace s4u = simgrid::s4u;
 
-enum { SECONDS_AT_MOST = 60 };
+enum { SECONDS_AT_MOST = 60, GIB_AT_MOST = 4 };
 
 /* --- in the child --- */
 
@@ -165,6 +166,10 @@ static void child(FILE *to, FILE *errors, const char *path, const char *server)
 {
     struct rlimit none = {0, 0};
     setrlimit(RLIMIT_CORE, &none);
+#ifndef VERYEDGE_SANITIZED /* sanitizers map terabytes */
+    struct rlimit memory = {static_cast<rlim_t>(GIB_AT_MOST) << 30, RLIM_INFINITY};
+    setrlimit(RLIMIT_AS, &memory);
+#endif
     for (int s : {SIGINT, SIGTERM, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGALRM})
         signal(s, SIG_DFL);
     dup2(fileno(errors), STDERR_FILENO);
@@ -173,6 +178,8 @@ static void child(FILE *to, FILE *errors, const char *path, const char *server)
     say(to, "stage", "");
     try {
         describe(to, path, server);
+    } catch (std::bad_alloc const &) {
+        say(to, "error", "it needs more than " + std::to_string(GIB_AT_MOST) + " GiB");
     } catch (std::exception const &x) {
         say(to, "error", std::string(x.what()).substr(0, std::string(x.what()).find('\n')));
     } catch (...) {

@@ -45,6 +45,7 @@ struct drawing {
     struct way way[MAX_COLUMNS];
     int n_ways, n_trunk;
     size_t n_left_out; /* groups */
+    bool has_routes;   /* some network is the user's own: its elements lie on the sites' routes */
     int columns_steps; /* of the longest own part */
     int head;          /* height of a group's box */
     struct report_uses uses;
@@ -105,6 +106,24 @@ static void add_uses(struct way *w, const struct report_uses *uses, const char *
     }
 }
 
+/* "lte 40Mbps down, 10Mbps up", and what changes it. */
+static const char *link_of(struct json network, struct arena *a)
+{
+    const char *topology = report_string(network, "topology"), *file = "", *kind = "";
+    struct json draw = report_member(network, "draw");
+    if (report_member(network, "file").node)
+        file = report_string(network, "file");
+    if (*file)
+        return arena_printf(a, "%s %s", topology,
+                            strrchr(file, '/') ? strrchr(file, '/') + 1 : file);
+    if (draw.node)
+        kind = report_member(draw, "file").node ? " at most, drawn" : " medians";
+    else if (report_member(network, "trace").node)
+        kind = " at most, by a trace";
+    return arena_printf(a, "%s, %s down, %s up%s", topology, report_string(network, "down"),
+                        report_string(network, "up"), kind);
+}
+
 static void add_group(struct drawing *d, struct arena *a, struct json group, struct json common)
 {
     struct json own = report_member(group, "network"), device = report_member(group, "device");
@@ -115,8 +134,8 @@ static void add_group(struct drawing *d, struct arena *a, struct json group, str
         .groups = report_string(group, "name"), .n_clients = (size_t)count, .n_groups = 1};
     w.device = device.node && json_is_object(device) ? report_string(device, "name")
                                                      : report_string(group, "device");
-    w.link = arena_printf(a, "%s, %s down, %s up", report_string(network, "topology"),
-                          report_string(network, "down"), report_string(network, "up"));
+    w.link = link_of(network, a);
+    d->has_routes = d->has_routes || report_member(network, "file").node;
     read_way(&w, network);
     for (int i = 0; i < d->n_ways; i++)
         if (is_same_way(&w, &d->way[i])) {
@@ -297,6 +316,10 @@ static void draw(struct html *h, const struct report *r, const struct report_run
     if (d.n_left_out)
         html_put(h, "<p class=note>%zu more groups on other networks are not drawn.</p>",
                  d.n_left_out);
+    if (d.has_routes)
+        html_raw(h,
+                 "<p class=note>Elements on the routes of a network of your own are not drawn; the "
+                 "table has them.</p>");
     html_raw(h, "</figure>");
     arena_free(&scratch);
 }

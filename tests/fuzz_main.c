@@ -117,7 +117,8 @@ static void splice(struct driver *d, size_t at, size_t gone, const uint8_t *byte
     if (d->n_now - gone + n > MAX_INPUT)
         return;
     memmove(d->now + at + n, d->now + at + gone, d->n_now - at - gone);
-    memcpy(d->now + at, bytes, n);
+    if (n > 0)
+        memcpy(d->now + at, bytes, n);
     d->n_now = d->n_now - gone + n;
 }
 

@@ -291,6 +291,8 @@ static void refuse(const char *graph, const char *words)
 
 static void bad_graphs_are_refused_with_file_and_key(void)
 {
+    refuse("{\"nodes\": {\"server\": {}, \"a*2\": {}}, \"links\": []}",
+           "nodes: expected names without a star, got \"a*2\"");
     refuse("{\"nodes\": {}}", "x.json: file: graph-work/g.json: nodes: expected 1..");
     refuse("{\"nodes\": {\"server\": {}},\n\"links\": [", "graph-work/g.json:2:");
     refuse("{\"nodes\": {\"server\": {\"elemnt\": \"nic\"}}, \"links\": []}",

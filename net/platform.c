@@ -4,9 +4,9 @@
  * default at all but the server, in the order of their names ("n9" before "n10"). A route's latency
  * is the sum of its links', there and back. Links share max-min fairly: SHARED ones among all flows
  * of both directions, the two halves of a SPLITDUPLEX link each for itself; a FATPIPE gives every
- * flow all of it. WIFI links are refused. What is charged J/bit says <prop id="element"
- * value="switch, core_router*2"/> on hosts and links; routers take none. Speeds of hosts are not
- * looked at: clients have their devices. */
+ * flow all of it. WIFI links and profiles are refused. What is charged J/bit says <prop
+ * id="element" value="switch, core_router*2"/> on hosts and links; routers take none. Speeds of
+ * hosts are not looked at: clients have their devices. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,7 +235,7 @@ static enum err_code platform_load(const struct sites **out, const char *path, c
     if (code)
         return code;
     xml_text_init(&r.xml, path, &xml);
-    code = xml_text_check_units(&r.xml, e);
+    code = xml_text_check(&r.xml, e);
     if (!code && (code = sg_xml_read(&text, path, server, &why)))
         code == ERR_INPUT ? xml_text_fail_as_simgrid(&r.xml, why.text, e)
                           : err_set(e, code, "%s", why.text);

@@ -29,6 +29,15 @@ bool sites_push_step(struct element_step *steps, size_t *n, struct element_step 
     return true;
 }
 
+/* What a client's own link gives: as stated, or as the narrowest of its route. */
+static double own_rate(const struct topology_spec *s, const struct site *at, int dir)
+{
+    double bps = s->rate_bps[dir] > 0 ? s->rate_bps[dir] : (double)INFINITY;
+    for (size_t i = 0; i < at->n_links[dir] && !(s->rate_bps[dir] > 0); i++)
+        bps = fmin(bps, s->sites->link[at->link[dir][i]].rate_bps);
+    return fmin(bps, at->flow_bps[dir]);
+}
+
 /* --- reading --- */
 
 static int find(const struct sites *net, const char *name)
@@ -110,6 +119,30 @@ static enum err_code parse_at(struct json network, struct topology_spec *s, stru
     return code;
 }
 
+/* What can only be said of a client's own link and its route together. */
+static enum err_code check_at(struct json network, const struct topology_spec *s, struct err *e)
+{
+    for (size_t i = 0; i < s->n_at; i++) {
+        const struct site *at = &s->sites->site[s->at[i].site];
+        struct element_step steps[ELEMENT_MAX_STEPS];
+        size_t n_steps = s->n_steps;
+        for (int dir = 0; dir < N_NET_DIRS; dir++)
+            if (isinf(own_rate(s, at, dir)))
+                return json_fail(
+                    network, net_dir_name((enum net_dir)dir), e,
+                    "expected the rate of a client's own link: no link of the route from "
+                    "\"%s\" to \"%s\" limits it",
+                    at->name, s->sites->server);
+        memcpy(steps, s->step, s->n_steps * sizeof(*steps));
+        for (size_t k = 0; k < at->n_steps; k++)
+            if (!sites_push_step(steps, &n_steps, at->step[k]))
+                return json_fail(network, "path", e,
+                                 "expected at most %d kinds of element with the route from \"%s\"",
+                                 ELEMENT_MAX_STEPS, at->name);
+    }
+    return OK;
+}
+
 enum err_code sites_parse(struct json network, struct topology_spec *s, sites_load *load,
                           struct arena *a, struct err *e)
 {
@@ -128,7 +161,8 @@ enum err_code sites_parse(struct json network, struct topology_spec *s, sites_lo
         return json_fail(network, "file", e, "%s", why.text);
     if (code)
         return err_set(e, code, "%s", why.text);
-    return parse_at(network, s, a, e);
+    code = parse_at(network, s, a, e);
+    return code ? code : check_at(network, s, e);
 }
 
 void sites_write(struct json_out *o, const struct topology_spec *s)
@@ -169,15 +203,6 @@ const size_t *sites_add_links(const struct sites *net, double efficiency, struct
     return index;
 }
 
-/* What a client's own link gives: as stated, or as the narrowest of its route. */
-static double own_rate(const struct topology_spec *s, const struct site *at, int dir)
-{
-    double bps = s->rate_bps[dir] > 0 ? s->rate_bps[dir] : (double)INFINITY;
-    for (size_t i = 0; i < at->n_links[dir] && !(s->rate_bps[dir] > 0); i++)
-        bps = fmin(bps, s->sites->link[at->link[dir][i]].rate_bps);
-    return fmin(bps, at->flow_bps[dir]);
-}
-
 /* The next n_clients of the group, all at one site. */
 static enum err_code add_site(const struct topology_group *g, const struct site *at,
                               size_t n_clients, const struct topology_trunk *trunk, struct plan *p,
@@ -188,15 +213,10 @@ static enum err_code add_site(const struct topology_group *g, const struct site 
     const char *name = arena_printf(&p->arena, "%s: %s", g->name, at->name);
     s.rtt_s += at->rtt_s;
     for (size_t i = 0; i < at->n_steps; i++)
-        if (!sites_push_step(s.step, &s.n_steps, at->step[i]))
-            return err_set(e, ERR_LIMIT, "%s: expected at most %d elements in all, got more", name,
-                           ELEMENT_MAX_STEPS);
+        CHECK(sites_push_step(s.step, &s.n_steps, at->step[i]));
     for (int dir = 0; dir < N_NET_DIRS; dir++) {
         s.rate_bps[dir] = own_rate(g->spec, at, dir);
-        if (isinf(s.rate_bps[dir]))
-            return err_set(e, ERR_INPUT,
-                           "%s: no link limits a client here: state network.%s, its own link", name,
-                           net_dir_name((enum net_dir)dir));
+        CHECK(isfinite(s.rate_bps[dir]));
         if (t.rates[dir])
             t.rates[dir] = rates_scaled(t.rates[dir], 1, PLAN_MIN_BPS,
                                         topology_goodput_bps(&s, s.rate_bps[dir]), &p->arena);

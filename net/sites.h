@@ -13,8 +13,8 @@
  * client's own link; the route's is added path       []                elements of the client's own
  * link; those of the route follow
  *
- * Groups that name the same file and server share its links. draw and cell are not for these
- * topologies. */
+ * Groups that name the same file and server share its links (at the first one's `rates`). draw and
+ * cell are not for these topologies. */
 #ifndef NET_SITES_H
 #define NET_SITES_H
 

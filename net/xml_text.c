@@ -187,7 +187,7 @@ enum err_code xml_text_fail_as_simgrid(const struct xml_text *x, const char *sai
     return xml_text_fail(x, name, is_twice ? 2 : 1, e, said);
 }
 
-enum err_code xml_text_check_units(const struct xml_text *x, struct err *e)
+static enum err_code check_units(const struct xml_text *x, struct err *e)
 {
     static const struct {
         const char *key, *name, *example;
@@ -206,4 +206,19 @@ enum err_code xml_text_check_units(const struct xml_text *x, struct err *e)
                                value);
         }
     return OK;
+}
+
+enum err_code xml_text_check(const struct xml_text *x, struct err *e)
+{
+    static const char *const PROFILES[] = {"bandwidth_file", "latency_file", "state_file",
+                                           "trace_connect"};
+    for (size_t i = 0; i < sizeof(PROFILES) / sizeof(PROFILES[0]); i++) {
+        const char *at = next_of(x, x->text, PROFILES[i]);
+        if (at)
+            return err_set(e, ERR_INPUT,
+                           "%s:%zu: %s: profiles are not followed; network.trace and background "
+                           "change bandwidth over time",
+                           x->path, line_of(x, at), PROFILES[i]);
+    }
+    return check_units(x, e);
 }

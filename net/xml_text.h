@@ -21,7 +21,9 @@ enum err_code xml_text_fail(const struct xml_text *x, const char *name, int nth,
 /* The same for a message of SimGrid's own, in one line: it names a line itself, or something. */
 enum err_code xml_text_fail_as_simgrid(const struct xml_text *x, const char *said, struct err *e);
 
-/* Refuses a bandwidth or latency without a unit: SimGrid takes it for bytes or seconds. */
-enum err_code xml_text_check_units(const struct xml_text *x, struct err *e);
+/* Refuses what SimGrid would take in silence: a bandwidth or latency without a unit (it stands for
+ * bytes or seconds), and profiles of bandwidth, latency or failures, which would not be followed.
+ */
+enum err_code xml_text_check(const struct xml_text *x, struct err *e);
 
 #endif

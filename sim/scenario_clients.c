@@ -192,5 +192,10 @@ enum err_code scenario_parse_clients(struct json root, struct scenario *s, struc
         code = parse_groups(o, groups, s, &device, e);
     else
         make_only_group(s, &device);
+    for (size_t i = 0; i < s->n_groups && !code; i++)
+        if (s->group[i].access.draw && s->group[i].count > DRAW_MAX_CLIENTS)
+            code = json_fail(o, "count", e,
+                             "expected at most %d clients in a group with a draw, got %zu",
+                             DRAW_MAX_CLIENTS, s->group[i].count);
     return code ? code : json_finish(o, e);
 }

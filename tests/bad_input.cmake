@@ -113,6 +113,11 @@ file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}},\n \"links\": }")
 scenario("s.json: network.file: g.json:2:" "${graph}")
 file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}, \"lab\": {}}, \"links\": []}")
 scenario("s.json: network.at: expected the sites of the clients" "${graph}")
+file(WRITE ${WORK}/g.json "{\"nodes\": {\"server\": {}, \"lab\": {}}, \"links\": [{\"between\": [\"lab\", \"server\"], \"rate\": \"1Gbps\"}]}")
+scenario("s.json: network.down: expected the rate of a client's own link"
+         "{\"network\": {\"topology\": \"graph\", \"file\": \"g.json\", \"at\": [\"server\"]}}")
+scenario("s.json: clients.count: expected at most 1000000 clients in a group with a draw, got 1000001"
+         "{\"network\": {\"topology\": \"lte-measured\"}, \"clients\": {\"count\": 1000001}, \"model\": {\"train\": \"none\", \"costs_of\": \"flan-t5-small\"}, \"evaluate\": {\"every\": 0}}")
 file(REMOVE ${WORK}/g.json)
 
 set(platform "{\"network\": {\"topology\": \"platform\", \"file\": \"p.xml\"}}")

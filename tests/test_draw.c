@@ -197,8 +197,8 @@ static void draws_written_read_back_the_same(void)
         "{\"topology\": \"lte-measured\"}",
         "{\"draw\": {\"up\": 0.5, \"correlation\": -0.25}}",
         "{\"draw\": \"draw-work/tests.csv\"}",
-        "{\"draw\": {\"file\": \"draw-work/tests.csv\", \"where\": {\"kind\": \"x\"}, \"rtt\": "
-        "\"rtt_ms\"}}",
+        ("{\"draw\": {\"file\": \"draw-work/tests.csv\", \"where\": {\"kind\": \"x\"}, \"rtt\": "
+         "\"rtt_ms\"}}"),
     };
     write_file("kind,download_mbps,upload_mbps,rtt_ms\nx,3,1,30\ny,4,2,20\n");
     for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {

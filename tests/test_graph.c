@@ -341,7 +341,9 @@ static void bad_sites_are_refused(void)
         {"[\"lab*0\"]", "x.json: at[0]: \"lab*0\": weight: "},
         {"[]", "x.json: at: expected 1.."},
         {"\"lab\"", "x.json: at: "},
-        {"[\"server\"]", "a: server: no link limits a client here: state network.down"},
+        {"[\"server\"]",
+         "x.json: down: expected the rate of a client's own link: no link of the route from "
+         "\"server\" to \"server\" limits it"},
     };
     for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
         char network[300];

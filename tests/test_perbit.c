@@ -50,6 +50,23 @@ static void ten_clients_of_flan_t5_large_take_0_0397_kwh_wired_and_6_743_on_lte(
     CHECK_TRUE(fabs(round_kwh(set, true) - 6.743) < 0.0005);
 }
 
+/* Watts per line over the mean traffic of a home, 190 GB in a month of 30.44 days. */
+static void ends_of_home_lines_cost_their_watts_by_the_bits_that_pass(void)
+{
+    static const struct {
+        const char *element;
+        double watts;
+    } LINES[] = {{"dslam", 1.5}, {"cmts", 114e3 / 25311}, {"olt", 18629.0 / 25311}};
+    double bps = 190e9 * 8 / (30.44 * 86400);
+    CHECK_REL(bps, 578e3, 1e-3);
+    for (size_t set = 0; set < perbit_sets(); set++)
+        for (size_t i = 0; i < 3; i++) {
+            const struct perbit_value *v = perbit_value(perbit_at(set), LINES[i].element);
+            CHECK_REL(v->j_per_bit[PERBIT_DOWN], LINES[i].watts / bps, 3e-3);
+            CHECK_REL(v->j_per_bit[PERBIT_UP], v->j_per_bit[PERBIT_DOWN], 0);
+        }
+}
+
 static void a_base_station_takes_more_down_and_a_handset_more_up(void)
 {
     static const double station[][2] = {{82820, 12400}, {76200, 19000}};
@@ -164,6 +181,7 @@ int main(void)
 {
     CASE(wired_paths_cost_what_the_study_sums_to);
     CASE(ten_clients_of_flan_t5_large_take_0_0397_kwh_wired_and_6_743_on_lte);
+    CASE(ends_of_home_lines_cost_their_watts_by_the_bits_that_pass);
     CASE(a_base_station_takes_more_down_and_a_handset_more_up);
     CASE(every_set_has_every_element_with_a_source);
     CASE(idle_and_load_watts_give_both_sets);

@@ -18,7 +18,7 @@
 #define CLOSE "</zone></platform>\n"
 #define SERVER "<host id=\"server\" speed=\"1Gf\"/>\n"
 
-static void write_xml(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static void write_xml(const char *format, ...)
 {
     va_list args;
     mkdir("platform-work", 0755);
@@ -59,7 +59,7 @@ struct parts {
     char nodes[16384], links[16384], routes[32768];
 };
 
-static void append(char *text, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void append(char *text, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -289,6 +289,9 @@ static void broken_platforms_are_refused_with_their_line(void)
     refuse(FILE_NAME ":6: link \"l\": expected sharing policy SHARED, SPLITDUPLEX or FATPIPE",
            OPEN("Full") HOSTS "<link id=\"l\" bandwidth=\"8Mbps\" latency=\"1ms\" "
                               "sharing_policy=\"WIFI\"/>\n" ROUTE CLOSE);
+    refuse(FILE_NAME ":6: bandwidth_file: profiles are not followed",
+           OPEN("Full") HOSTS "<link id=\"l\" bandwidth=\"8Mbps\" latency=\"1ms\" "
+                              "bandwidth_file=\"b.txt\"/>\n" ROUTE CLOSE);
     refuse(FILE_NAME ":6: Link not found: k", OPEN("Full") HOSTS
            "<route src=\"server\" dst=\"a\"><link_ctn id=\"k\"/></route>\n" CLOSE);
     refuse(FILE_NAME ":7: Link 'l' declared several times",

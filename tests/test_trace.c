@@ -25,7 +25,7 @@ static const char *write_trace(const char *name, const char *text)
     return p;
 }
 
-static struct play *play_of(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static struct play *play_of(const char *format, ...)
 {
     static char text[2048];
     va_list args;

@@ -34,6 +34,7 @@ static void lte_measured_defaults(struct topology_spec *s)
     s->rate_bps[NET_UP] = 9.4e6;
     s->rtt_s = 87e-3;
     s->draw = &LTE_SPREAD;
+    s->is_goodput = true;
 }
 
 /* Opensignal's averages of 5G in Australia, November 2020 to January 2021: 240.9 Mbit/s down, 15.5
@@ -42,6 +43,7 @@ static void nr_defaults(struct topology_spec *s)
 {
     s->rate_bps[NET_DOWN] = 240.9e6;
     s->rate_bps[NET_UP] = 15.5e6;
+    s->is_goodput = true;
     s->rtt_s = 30e-3;
     topology_add_step(s, ELEMENT_5G_ENDPOINT, 1);
     topology_add_step(s, ELEMENT_5G_BASE_STATION, 1);

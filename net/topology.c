@@ -193,7 +193,7 @@ static enum err_code parse_access(struct json network, struct topology_spec *s, 
     if (!code)
         code = json_quantity(network, "rtt", UNIT_TIME_S, 0, MAX_RTT_S, &rtt_s, &s->rtt_s, e);
     if (!code)
-        code = json_choice(network, "rates", RATES, 2, &(size_t){0}, &rates, e);
+        code = json_choice(network, "rates", RATES, 2, &(size_t){s->is_goodput}, &rates, e);
     s->is_goodput = rates == 1;
     if (!code)
         code = parse_path(network, s, e);

@@ -8,7 +8,8 @@
  * path      below              elements from client to server: "core_router*4"
  * limits    none               {"bng": "10Gbps"}: an element of the path that all clients of the
  *                              group share and that may limit them, in each direction
- * rates     "wire"             wire: rates count frames; goodput: payload
+ * rates     "wire"             wire: rates count frames; goodput: payload, the default of
+ *                              lte-measured, 5g, adsl, cable and fibre, as speed tests count
  * cell      none               all but wired and adsl: {"clients": 25, "down": "150Mbps", "up":
  *                              "50Mbps"}: shared air, coax or fibre, filled in client order
  * trace     none               bandwidth of each client's own link over time: net/trace.h
@@ -94,7 +95,7 @@ struct topology_group {
 struct topology {
     const char *name;
     const char *what; /* one phrase for help */
-    /* Rates, latency and path of this topology. */
+    /* Rates, latency and path of this topology; is_goodput where speed tests gave the rates. */
     void (*defaults)(struct topology_spec *s);
     /* Reads the keys that only this topology has, after the common ones. NULL: it has none. */
     enum err_code (*parse)(struct json network, struct topology_spec *s, struct arena *a,

@@ -118,6 +118,13 @@ const struct report_group *report_find_group(const struct report_run *run, const
     return NULL;
 }
 
+/* Whether the stated rate is not what each own link has at each moment. */
+static bool is_varied(struct json network)
+{
+    return report_member(network, "draw").node || report_member(network, "trace").node ||
+           report_member(network, "file").node;
+}
+
 /* Of links of this rate, `count` of them, over this time; NaN where no rate is stated. */
 static void fill(struct report_use *u, struct json rates, double share, double count,
                  double seconds)
@@ -162,7 +169,7 @@ static void add_group(struct report_uses *out, struct arena *a, const struct rep
                                                 n_clients == 1 ? "" : "s")};
     for (int dir = 0; g && dir < 2; dir++)
         u.bits[dir] = g->bits[dir];
-    fill(&u, network, payload_share(network), 1, g ? g->round_s : 0);
+    fill(&u, network, payload_share(network), 1, is_varied(network) ? (double)NAN : g ? g->round_s : 0);
     if (out->n < REPORT_MAX_USES)
         out->use[out->n++] = u;
     else
@@ -239,7 +246,8 @@ void report_use_table(struct html *h, const struct report *r, size_t k)
         put_use(h, &uses.use[i]);
     html_raw(h,
              "</tbody></table></div><p class=note>Own links: while their clients take part, from "
-             "the start of a round to its end. What is shared: over the whole run.");
+             "the start of a round to its end; not told where their rates differ or change. What is shared: over "
+             "the whole run.");
     if (uses.n_left_out)
         html_put(h, " %zu more groups are left out.", uses.n_left_out);
     html_raw(h, "</p></details>");

@@ -11,6 +11,7 @@
 /* The colour of a kind of element: its place in the table of energy/perbit.h; then devices and all
  * others. */
 enum { DEVICES = PERBIT_ELEMENTS, OTHERS, N_PARTS };
+_Static_assert(N_PARTS == 18, "report_style.c has a colour for each: .e0 to .e17");
 
 static int part_of(const char *element)
 {

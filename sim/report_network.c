@@ -13,11 +13,12 @@
 #include "sim/report_parts.h"
 
 enum {
-    MAX_COLUMNS = 3, /* ways that are drawn; more are counted */
+    MAX_COLUMNS = 5, /* ways that are drawn; more are counted */
     MAX_STEPS = 32,
     COLUMN = 220,
     GAP = 16,
     BOX = 48, /* height of an element, and of the line below it */
+    BROAD = 4, /* so many ways take the page's whole width */
     LINE = 16,
     TEXT = 20, /* height of a line of text */
     END = 52,  /* of the server's */
@@ -31,8 +32,8 @@ struct step {
 struct way {
     const char *groups; /* their names */
     size_t n_clients, n_groups;
-    const char *link; /* "lte 40Mbps down, 10Mbps up" */
-    const char *device;
+    const char *device; /* and its network: "agx-orin-64gb, lte" */
+    const char *link;   /* "40Mbps down, 10Mbps up" */
     double bits;                 /* both ways */
     double own[2][2], air[2][2]; /* bits carried, bits that could be, down and up */
     int n_steps;
@@ -106,22 +107,25 @@ static void add_uses(struct way *w, const struct report_uses *uses, const char *
     }
 }
 
-/* "lte 40Mbps down, 10Mbps up", and what changes it. */
-static const char *link_of(struct json network, struct arena *a)
+/* "agx-orin-64gb, lte by a trace" and "40Mbps down, 10Mbps up", or the file of a network of the user's own. */
+static void describe(struct way *w, struct json network, const char *device, struct arena *a)
 {
-    const char *topology = report_string(network, "topology"), *file = "", *kind = "";
-    struct json draw = report_member(network, "draw");
+    const char *how = "", *most = "", *file = "";
     if (report_member(network, "file").node)
         file = report_string(network, "file");
-    if (*file)
-        return arena_printf(a, "%s %s", topology,
-                            strrchr(file, '/') ? strrchr(file, '/') + 1 : file);
-    if (draw.node)
-        kind = report_member(draw, "file").node ? " at most, drawn" : " medians";
-    else if (report_member(network, "trace").node)
-        kind = " at most, by a trace";
-    return arena_printf(a, "%s, %s down, %s up%s", topology, report_string(network, "down"),
-                        report_string(network, "up"), kind);
+    if (report_member(network, "draw").node) {
+        bool is_file = report_member(report_member(network, "draw"), "file").node;
+        how = is_file ? " from a file" : "";
+        most = is_file ? "most " : "medians ";
+    } else if (report_member(network, "trace").node) {
+        how = " by a trace";
+        most = "most ";
+    }
+    w->device = arena_printf(a, "%s, %s%s", device, report_string(network, "topology"), how);
+    w->link = *file ? arena_printf(a, "%s", strrchr(file, '/') ? strrchr(file, '/') + 1 : file)
+                    : arena_printf(a, "%s%s%s, %s up", most,
+                                   report_string(network, "down"), *most ? "" : " down",
+                                   report_string(network, "up"));
 }
 
 static void add_group(struct drawing *d, struct arena *a, struct json group, struct json common)
@@ -132,9 +136,10 @@ static void add_group(struct drawing *d, struct arena *a, struct json group, str
     json_int(group, "count", 0, INT64_MAX, &none, &count, NULL);
     struct way w = {
         .groups = report_string(group, "name"), .n_clients = (size_t)count, .n_groups = 1};
-    w.device = device.node && json_is_object(device) ? report_string(device, "name")
-                                                     : report_string(group, "device");
-    w.link = link_of(network, a);
+    describe(&w, network,
+             device.node && json_is_object(device) ? report_string(device, "name")
+                                                   : report_string(group, "device"),
+             a);
     d->has_routes = d->has_routes || report_member(network, "file").node;
     read_way(&w, network);
     for (int i = 0; i < d->n_ways; i++)
@@ -300,7 +305,7 @@ static void draw(struct html *h, const struct report *r, const struct report_run
     int width = d.n_ways * COLUMN + (d.n_ways - 1) * GAP, trunk_x = (width - COLUMN) / 2;
     int top = d.head + d.columns_steps * (LINE + BOX) + LINE,
         height = top + d.n_trunk * (LINE + BOX) + END + 2;
-    html_raw(h, "<figure><figcaption>");
+    html_put(h, "<figure%s><figcaption>", d.n_ways >= BROAD ? " class=broad" : "");
     report_chip(h, r, (size_t)(run - r->run));
     html_raw(h, "</figcaption>");
     if (d.n_ways > 0) {

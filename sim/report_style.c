@@ -1,14 +1,16 @@
 #include "sim/report_parts.h"
 
-/* Colours are variables, so that dark mode and print change them in one place. k0 .. k7 are runs, e0 .. e10 kinds
+/* Colours are variables, so that dark mode and print change them in one place. k0 .. k7 are runs, e0 .. e17 kinds
  * of element, p0 .. p4 phases of a round. */
 const char *const report_style[] = {
     ":root{--bg:#fff;--ink:#1b1f24;--soft:#5b6570;--rule:#d8dde3;--card:#f5f7f9;--k0:#1f6feb;--k1:#d1640a;--k2:#0f8a5f;"
     "--k3:#c0307e;--k4:#7747d1;--k5:#0a7f99;--k6:#6b7f10;--k7:#c62b2b;--k8:#7a8594;--k9:#8d6b1f;--ka:#55606e;"
+    "--kb:#9aa11a;--kc:#2f4b7c;--kd:#a05195;--ke:#4f3a9e;--kf:#e0714a;--kg:#8a1c2b;--kh:#b08a90;"
     "--wait:#cfd6dd;color-scheme:light dark}"
     "@media(prefers-color-scheme:dark){:root{--bg:#14181d;--ink:#e6e9ed;--soft:#9aa5b1;--rule:#333b44;--card:#1d232a;"
     "--k0:#6cabff;--k1:#f2994a;--k2:#46c493;--k3:#f07ab8;--k4:#b296f5;--k5:#4cc3dc;--k6:#b5c94a;--k7:#f37b7b;"
-    "--k8:#a3adb9;--k9:#d3b15f;--ka:#8a95a3;--wait:#3d4650}}"
+    "--k8:#a3adb9;--k9:#d3b15f;--ka:#8a95a3;--kb:#d6dd5e;--kc:#7f9bd1;--kd:#d38bc8;--ke:#9c86e6;--kf:#ffa37d;"
+    "--kg:#e0808d;--kh:#d9b8bd;--wait:#3d4650}}"
     "*{box-sizing:border-box;print-color-adjust:exact;-webkit-print-color-adjust:exact}"
     "body{margin:0 auto;max-width:1240px;padding:1rem;background:var(--bg);color:var(--ink);"
     "font:16px/1.45 system-ui,-apple-system,\"Segoe UI\",Roboto,sans-serif;font-variant-numeric:tabular-nums;overflow-wrap:anywhere}"
@@ -30,13 +32,14 @@ const char *const report_style[] = {
     ".mark{stroke:var(--soft);stroke-dasharray:5 4;fill:none}.line{fill:none;stroke-linejoin:round}"
     ".line.faint{opacity:.5}.line.dashed{stroke-dasharray:6 3}.dot{stroke:none}",
     ".box{fill:var(--card);stroke:var(--rule)}.box.end{stroke:var(--soft)}.heat{fill:var(--k7)}"
-    ".wire{stroke:var(--soft);fill:none;opacity:.7}.network{margin:.6rem 0}.network text{font-size:12px}"
+    ".broad{grid-column:1/-1}.wire{stroke:var(--soft);fill:none;opacity:.7}.network{margin:.6rem 0}.network text{font-size:12px}"
     ".k0{--c:var(--k0)}.k1{--c:var(--k1)}.k2{--c:var(--k2)}.k3{--c:var(--k3)}.k4{--c:var(--k4)}.k5{--c:var(--k5)}"
     ".k6{--c:var(--k6)}.k7{--c:var(--k7)}.line{stroke:var(--c)}.dot{fill:var(--c)}"
     ".chip{display:inline-block;width:.75em;height:.75em;border-radius:3px;margin-right:.4em;background:var(--c)}"
     ".chip.dashed{background:none;border:2px dashed var(--c)}"
     ".e0{--c:var(--k8)}.e1{--c:var(--k5)}.e2{--c:var(--k4)}.e3{--c:var(--k7)}.e4{--c:var(--k3)}.e5{--c:var(--k2)}"
-    ".e6{--c:var(--k6)}.e7{--c:var(--k9)}.e8{--c:var(--k0)}.e9{--c:var(--k1)}.e10{--c:var(--ka)}"
+    ".e6{--c:var(--k6)}.e7{--c:var(--k9)}.e8{--c:var(--k0)}.e9{--c:var(--kb)}.e10{--c:var(--kc)}.e11{--c:var(--kd)}"
+    ".e12{--c:var(--ke)}.e13{--c:var(--kf)}.e14{--c:var(--kg)}.e15{--c:var(--kh)}.e16{--c:var(--k1)}.e17{--c:var(--ka)}"
     ".p0{--c:var(--k0)}.p1{--c:var(--k1)}.p2{--c:var(--k2)}.p3{--c:var(--wait)}.p4{--c:var(--k7)}"
     ".bar{display:flex;height:2rem;margin:.2rem 0 .6rem;background:var(--card);border-radius:4px;overflow:hidden}"
     ".bar span{background:var(--c);color:var(--bg);font-size:.8rem;line-height:2rem;padding:0;overflow:hidden;"

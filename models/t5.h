@@ -42,13 +42,15 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e);
 
 /* Looks at a model folder (or "builtin:NAME") without reading or allocating a weight: config.json,
  * the headers of all files, and, by the tensors from which every size follows, whether they agree;
- * so sizes that are absurd are refused before memory is asked for. */
-enum err_code t5_folder_check(struct t5_config *out, const char *weights, struct err *e);
+ * so sizes that are absurd are refused before memory is asked for. is_tied: the head is the embedding, of which
+ * t5_open makes a copy; trained whole, both would go their own ways. */
+enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *weights, struct err *e);
 
 /* weights: a folder of the Hugging Face kind (config.json, and model.safetensors or its shards, see
  * models/shards.h) or "builtin:tiny". ops: from backend_find. Every tensor must be there with its
- * shape, in F32, F16 or BF16; further tensors are refused, except encoder.embed_tokens and
- * decoder.embed_tokens, copies of `shared` in old files, one of which may stand for it. */
+ * shape, in F32, F16 or BF16, the head as models/t5_head.h says; further tensors are refused, except
+ * encoder.embed_tokens and decoder.embed_tokens, copies of `shared` in old files, one of which may stand for
+ * it, and the position bias of cross-attention that the first converters wrote and no T5 uses. */
 enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char *weights,
                       struct err *e);
 /* From nothing: normal values with Hugging Face's standard deviations for T5, norms 1. */

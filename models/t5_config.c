@@ -113,11 +113,9 @@ enum err_code t5_config_check(const struct t5_config *c, struct err *e)
 static enum err_code read_kind(struct json root, struct err *e)
 {
     static const char *const types[] = {"t5", "mt5"};
-    static const bool no = false;
     static const char *const relu = "relu";
     const char *act = NULL;
     size_t type;
-    bool is_tied = false;
     enum err_code code = json_choice(root, "model_type", types, 2, NULL, &type, e);
     if (!code)
         code = json_string(root, "feed_forward_proj", &relu, &act, e);
@@ -129,16 +127,7 @@ static enum err_code read_kind(struct json root, struct err *e)
                          strcmp(act, relu) == 0 ? ", which is T5 v1.0: take its google/t5-v1_1 or "
                                                   "google/flan-t5 sibling"
                                                 : "");
-    /* Absent means tied, as in Hugging Face's defaults. */
-    if (!json_has(root, "tie_word_embeddings"))
-        return json_fail(
-            root, "tie_word_embeddings", e,
-            "expected false (T5 v1.1 has a head of its own), got nothing, which means true");
-    code = json_bool(root, "tie_word_embeddings", &no, &is_tied, e);
-    if (!code && is_tied)
-        return json_fail(root, "tie_word_embeddings", e,
-                         "expected false (T5 v1.1 has a head of its own), got true");
-    return code;
+    return OK;
 }
 
 static enum err_code read_numbers(struct t5_config *c, struct json root, struct err *e)

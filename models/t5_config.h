@@ -1,7 +1,7 @@
 /* models/t5_config.h: the sizes of a T5 v1.1, from a Hugging Face config.json or by name.
  *
- * T5 v1.1 only (Shazeer 2020; FLAN-T5 has the same shape): gated GELU, untied head, relative
- * position bias held by layer 0 of each stack. d_kv * n_heads may differ from d_model, and the two
+ * T5 v1.1 only (Shazeer 2020; FLAN-T5 has the same shape): gated GELU, relative position bias
+ * held by layer 0 of each stack. d_kv * n_heads may differ from d_model, and the two
  * stacks may differ in depth. */
 #ifndef MODELS_T5_CONFIG_H
 #define MODELS_T5_CONFIG_H
@@ -41,9 +41,9 @@ enum err_code t5_config_named(struct t5_config *out, const char *name, struct er
 /* The names above, NULL terminated. */
 const char *const *t5_config_names(void);
 
-/* Reads a config.json. Other kinds of model, ReLU feed-forward (T5 v1.0) and tied embeddings are
- * refused by key; numbers outside the limits too. Keys that do not concern the sizes are not looked
- * at. */
+/* Reads a config.json. Other kinds of model and ReLU feed-forward (T5 v1.0) are refused by key; numbers
+ * outside the limits too. Keys that do not concern the sizes are not looked at; where the head comes from:
+ * models/t5_head.h. */
 enum err_code t5_config_load(struct t5_config *out, const char *path, struct err *e);
 /* Writes it (aside, synced, renamed). */
 enum err_code t5_config_save(const struct t5_config *c, const char *path, struct err *e);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "models/shards.h"
+#include "models/t5_head.h"
 #include "sim/base/file.h"
 #include "sim/base/mem.h"
 
@@ -55,8 +56,8 @@ struct pin {
 };
 
 /* These fix vocabulary, widths, heads, buckets and depths. t5_open looks at all tensors. */
-static enum err_code check_sizes(const struct t5_config *c, const struct shards *file,
-                                 struct err *e)
+static enum err_code check_sizes(const struct t5_config *c, const struct t5_head *head,
+                                 const struct shards *file, struct err *e)
 {
 #define LAYER_0 "encoder.block.0.layer."
     char last_enc[80], last_dec[80];
@@ -66,7 +67,7 @@ static enum err_code check_sizes(const struct t5_config *c, const struct shards 
     snprintf(last_dec, sizeof(last_dec), "decoder.block.%d.layer.0.layer_norm.weight",
              c->n_dec - 1);
     const struct pin pins[] = {
-        {"lm_head.weight", 2, {(size_t)c->vocab, d}},
+        {t5_head_name(head, file), 2, {(size_t)c->vocab, d}},
         {LAYER_0 "0.SelfAttention.q.weight", 2, {inner, d}},
         {LAYER_0 "0.SelfAttention.relative_attention_bias.weight",
          2,
@@ -82,11 +83,12 @@ static enum err_code check_sizes(const struct t5_config *c, const struct shards 
     return code;
 }
 
-enum err_code t5_folder_check(struct t5_config *out, const char *weights, struct err *e)
+enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *weights, struct err *e)
 {
     char *folder = NULL;
     struct shards *file = NULL;
     struct t5_config c;
+    struct t5_head head;
     enum err_code code = t5_folder(&folder, weights, e);
     if (code)
         return code;
@@ -95,9 +97,13 @@ enum err_code t5_folder_check(struct t5_config *out, const char *weights, struct
     if (!code)
         code = shards_open(&file, folder, e);
     if (!code)
-        code = check_sizes(&c, file, e);
+        code = t5_head_find(&head, config, &c, file, e);
     if (!code)
+        code = check_sizes(&c, &head, file, e);
+    if (!code) {
         *out = c;
+        *is_tied = head.is_tied;
+    }
     shards_close(file);
     mem_free(config);
     mem_free(folder);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/shards.h"
+#include "models/t5_head.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/base/rng.h"
@@ -396,32 +397,30 @@ enum err_code t5_open_formula(struct t5 **out, const struct backend_ops *ops,
     return code ? code : fill(out, m, from_formula, NULL, e);
 }
 
-/* Files of old converters keep `shared` under a stack's name only. */
-static const char *name_in(const struct shards *file, const char *name)
-{
-    static const char *const copies[] = {"encoder.embed_tokens.weight",
-                                         "decoder.embed_tokens.weight"};
-    if (strcmp(name, "shared.weight") != 0 || shards_has(file, name))
-        return name;
-    for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++)
-        if (shards_has(file, copies[i]))
-            return copies[i];
-    return name;
-}
+/* A model folder's tensors, and where its head is. */
+struct source {
+    struct shards *file;
+    struct t5_head head;
+};
 
 static enum err_code from_file(const struct t5 *m, const struct t5_tensor *t, const void *from,
                                float *host, struct err *e)
 {
-    (void)m;
-    return shards_read(from, name_in(from, t->name), t->n_dims, t->dim, host, e);
+    const struct source *s = from;
+    if (strcmp(t->name, "lm_head.weight") == 0)
+        return t5_head_read(&s->head, &m->config, s->file, host, e);
+    const char *name = strcmp(t->name, "shared.weight") == 0 ? t5_embedding_name(s->file) : t->name;
+    return shards_read(s->file, name, t->n_dims, t->dim, host, e);
 }
 
-/* Old files repeat `shared` under the stacks' own names. */
+/* Old files repeat `shared` under the stacks' own names; the first converters gave cross-attention a position
+ * bias, which no T5 uses and transformers leaves out, too. */
 static enum err_code refuse_strangers(const struct t5 *m, const struct shards *file, struct err *e)
 {
     for (size_t i = 0; i < shards_count(file); i++) {
         const char *name = shards_name_at(file, i);
-        if (!t5_tensor_find(m, name) && !ends_with(name, "coder.embed_tokens.weight"))
+        if (!t5_tensor_find(m, name) && !ends_with(name, "coder.embed_tokens.weight") &&
+            strcmp(name, "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight") != 0)
             return err_set(e, ERR_INPUT, "%s: %s is no tensor of this model",
                            shards_path_at(file, i), name);
     }
@@ -432,7 +431,7 @@ enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char
                       struct err *e)
 {
     char *folder = NULL, *config = NULL;
-    struct shards *file = NULL;
+    struct source s = {0};
     struct t5 *m = NULL;
     struct t5_config c;
     enum err_code code = t5_folder(&folder, weights, e);
@@ -441,16 +440,18 @@ enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char
     config = file_join(folder, "config.json");
     code = t5_config_load(&c, config, e);
     if (!code)
-        code = shards_open(&file, folder, e);
+        code = shards_open(&s.file, folder, e);
+    if (!code)
+        code = t5_head_find(&s.head, config, &c, s.file, e);
     if (!code)
         code = t5_make(&m, ops, &c, e);
     if (!code)
-        code = refuse_strangers(m, file, e);
+        code = refuse_strangers(m, s.file, e);
     if (!code)
-        code = fill(out, m, from_file, file, e);
+        code = fill(out, m, from_file, &s, e);
     else
         t5_close(m);
-    shards_close(file);
+    shards_close(s.file);
     mem_free(config);
     mem_free(folder);
     return code;

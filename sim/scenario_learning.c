@@ -143,10 +143,14 @@ static enum err_code check_weights(struct json o, const struct scenario_model *m
 {
     struct t5_config c;
     struct err why;
+    bool is_tied = false;
     if (m->train == SCENARIO_NONE)
         return OK;
-    if (t5_folder_check(&c, m->weights, &why))
+    if (t5_folder_check(&c, &is_tied, m->weights, &why))
         return json_fail(o, "weights", e, "%s", why.text);
+    if (m->train == SCENARIO_FULL && is_tied)
+        return json_fail(o, "train", e,
+                         "expected lora with a model whose head is tied to its embedding, got full");
     if (m->train == SCENARIO_LORA && m->lora.rank > c.d_model)
         return json_fail(o, "lora.rank", e, "expected at most d_model of model.weights, %d, got %d",
                          c.d_model, m->lora.rank);

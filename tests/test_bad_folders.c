@@ -359,7 +359,12 @@ static void models_of_another_kind(void)
     refuse_both(
         "feed_forward_proj: expected \"gated-gelu\" (T5 v1.1), got \"relu\", which is T5 v1.0");
     change_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
-    refuse_both("tie_word_embeddings: expected false (T5 v1.1 has a head of its own), got true");
+    refuse_both("tie_word_embeddings: expected false beside a tensor lm_head.weight, got true");
+    write_items(&m, "model.safetensors", 0, m.n - 1, WEIGHTS_F32);
+    refuse("model.train: expected lora with a model whose head is tied", "check s.json --set model.train=full");
+    write_config(&config);
+    refuse_both("tensor lm_head.weight is missing");
+    write_items(&m, "model.safetensors", 0, m.n, WEIGHTS_F32);
     change_config("\"model_type\": \"t5\"", "\"model_type\": \"bart\"");
     refuse_both("model_type: expected one of t5, mt5, got \"bart\"");
     write_config(&config);

@@ -250,6 +250,89 @@ static void a_pickle_is_refused_with_the_way_to_convert_it(void)
     end(&f);
 }
 
+/* config.json with other words about the head. */
+static void write_kind(const struct folder *f, const char *tie)
+{
+    struct file was = {0};
+    char *path = in_folder(f, "config.json"), text[2048];
+    CHECK_INT(t5_config_save(&config, path, NULL), OK);
+    CHECK_INT(file_map(&was, path, NULL), OK);
+    snprintf(text, sizeof(text), "%.*s", (int)was.n_bytes, (const char *)was.bytes);
+    file_unmap(&was);
+    char *key = strstr(text, "\"tie_word_embeddings\": false,"), *end = key ? strchr(key, ',') : NULL;
+    CHECK_TRUE(end != NULL);
+    if (end) {
+        char whole[4096];
+        snprintf(whole, sizeof(whole), "%.*s%s%s", (int)(key - text), text, tie, end + 1);
+        write_text(f, "config.json", whole);
+    }
+    mem_free(path);
+}
+
+#define TIED "\"tie_word_embeddings\": true,"
+#define NOT_SCALED "\"scale_decoder_outputs\": false,"
+#define SCALED "\"scale_decoder_outputs\": true,"
+
+/* The model in memory gets the head that the folder's should be: factor x the embedding. */
+static void tie(struct folder *f, float factor)
+{
+    struct err e = {0};
+    size_t head = f->n - 1;
+    const struct t5_tensor *t = t5_tensor_find(f->model, "lm_head.weight");
+    for (size_t i = 0; i < t->n; i++)
+        f->values[head][i] = factor * f->values[0][i];
+    t5_set(f->model, t, f->values[head]);
+    CHECK_INT(t5_rehash(f->model, &e), OK);
+}
+
+/* transformers 4: tied means scaled; 5: tied where there is no head, and a key of its own says whether scaled. */
+static void a_tied_head_is_a_copy_of_the_embedding(void)
+{
+    struct folder f;
+    begin(&f);
+    tie(&f, (float)(1 / sqrt(12.0)));
+    write_items(&f, "model.safetensors", 0, f.n - 1, WEIGHTS_F32);
+    write_kind(&f, TIED);
+    check_same(&f);
+    write_kind(&f, "");
+    check_same(&f);
+    write_kind(&f, TIED SCALED);
+    check_same(&f);
+    tie(&f, 1);
+    write_kind(&f, TIED NOT_SCALED);
+    check_same(&f);
+    f.item[0].name = "decoder.embed_tokens.weight";
+    write_items(&f, "model.safetensors", 0, f.n - 1, WEIGHTS_F32);
+    check_same(&f);
+    end(&f);
+}
+
+static void a_head_beside_what_transformers_5_says_of_all_is_taken(void)
+{
+    struct folder f;
+    begin(&f);
+    write_items(&f, "model.safetensors", 0, f.n, WEIGHTS_F32);
+    write_kind(&f, TIED NOT_SCALED);
+    check_same(&f);
+    write_kind(&f, TIED);
+    refuse(&f, "tie_word_embeddings: expected false beside a tensor lm_head.weight, got true");
+    write_kind(&f, "");
+    refuse(&f, "tie_word_embeddings: expected false beside a tensor lm_head.weight, got nothing, which means true");
+    end(&f);
+}
+
+static void the_position_bias_that_no_t5_uses_is_left_out(void)
+{
+    static const float bias[64] = {1};
+    struct folder f;
+    begin(&f);
+    f.item[f.n++] = (struct weights_item){
+        "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight", 2, {32, 2}, bias};
+    write_items(&f, "model.safetensors", 0, f.n, WEIGHTS_F32);
+    check_same(&f);
+    end(&f);
+}
+
 int main(void)
 {
     CASE(shards_hold_the_same_model_as_one_file);
@@ -258,6 +341,9 @@ int main(void)
     CASE(an_index_may_name_copies_of_the_embedding_that_are_not_there);
     CASE(an_index_that_lies_is_refused);
     CASE(tensors_that_do_not_fit_the_config_are_refused);
+    CASE(a_tied_head_is_a_copy_of_the_embedding);
+    CASE(a_head_beside_what_transformers_5_says_of_all_is_taken);
+    CASE(the_position_bias_that_no_t5_uses_is_left_out);
     CASE(a_pickle_is_refused_with_the_way_to_convert_it);
     return test_end();
 }

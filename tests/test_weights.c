@@ -355,7 +355,7 @@ static void a_model_whose_config_and_tensors_disagree_is_refused(void)
     refuse_config("\"vocab_size\": 320", "\"vocab_size\": 0", "vocab_size");
     refuse_config("\"d_model\": 64", "\"d_model\": \"64\"", "d_model");
     refuse_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true",
-                  "tie_word_embeddings");
+                  "tie_word_embeddings: expected false beside a tensor lm_head.weight");
     refuse_config("\"gated-gelu\"", "\"relu\"", "feed_forward_proj");
     refuse_config("\"model_type\": \"t5\"", "\"model_type\": \"bert\"", "model_type");
 }

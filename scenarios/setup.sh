@@ -34,12 +34,13 @@ setup_packages() {
 }
 
 # setup_build PRESET [TARGET...]: configures and builds, quietly unless something goes wrong.
+# $VERYEDGE_FUZZ_SECONDS: what ctest gives each fuzzer, 5 if not set.
 setup_build() {
     preset=$1
     shift
     log=build/$preset.log
     mkdir -p build
-    if ! cmake --preset "$preset" >"$log" 2>&1; then
+    if ! cmake --preset "$preset" -DVERYEDGE_FUZZ_SECONDS="${VERYEDGE_FUZZ_SECONDS:-5}" >"$log" 2>&1; then
         cat "$log" >&2
         return 1
     fi

@@ -7,7 +7,8 @@
 #include "models/cuda.h"
 
 /* In the order in which "auto" tries them. */
-static const struct backend_ops *const BACKENDS[] = {&cuda_backend, &cuda_bf16_backend, &cpu_backend};
+static const struct backend_ops *const BACKENDS[] = {&cuda_backend, &cuda_bf16_backend, &cpu_backend,
+                                                      &cpu_bf16_backend};
 enum { N_BACKENDS = sizeof(BACKENDS) / sizeof(BACKENDS[0]) };
 static const char *const NAMES[] = {"cpu", "cuda", NULL};
 static const char *const PRECISIONS[] = {"float32", "bf16", NULL};

@@ -218,7 +218,7 @@ struct backend {
     const struct backend_ops *ops;
 };
 
-/* The table: "cpu" and "cuda" with "float32", "cuda" with "bf16". A build without CUDA has the rows too;
+/* The table: "cpu" and "cuda", each with "float32" and "bf16". A build without CUDA or oneDNN has the rows too;
  * their open says how to get it. */
 
 /* With float32. NULL when there is no such name. */

@@ -20,26 +20,40 @@ static void cpu_close(struct backend *b)
     if (!c)
         return;
     team_close(c->team);
+    cpu_dnnl_close(c->dnnl);
     mem_free(c->scratch);
     mem_free(c->shared);
     free(c);
 }
 
-static enum err_code cpu_open(struct backend **out, int n_threads, struct err *e)
+static enum err_code open_as(struct backend **out, const struct backend_ops *ops, int n_threads, struct err *e)
 {
     struct cpu *c = calloc(1, sizeof(*c));
     if (!c)
         return err_set(e, ERR_MEMORY, "cpu backend: no memory");
-    c->base.ops = &cpu_backend;
+    c->base.ops = ops;
     c->n_threads = n_threads;
+    c->is_bf16 = ops->value_bytes == sizeof(uint16_t);
     cpu_gemm_init();
-    enum err_code code = team_open(&c->team, n_threads, e);
+    enum err_code code = c->is_bf16 ? cpu_dnnl_open(&c->dnnl, n_threads, e) : OK;
+    if (!code)
+        code = team_open(&c->team, n_threads, e);
     if (code) {
         cpu_close(&c->base);
         return err_in(e, code, "cpu backend");
     }
     *out = &c->base;
     return OK;
+}
+
+static enum err_code cpu_open(struct backend **out, int n_threads, struct err *e)
+{
+    return open_as(out, &cpu_backend, n_threads, e);
+}
+
+static enum err_code cpu_bf16_open(struct backend **out, int n_threads, struct err *e)
+{
+    return open_as(out, &cpu_bf16_backend, n_threads, e);
 }
 
 /* Which copy of the kernels runs, see CPU_KERNEL. */
@@ -61,6 +75,15 @@ static void cpu_describe(struct backend *b, char *out, size_t n)
     char blas[96];
     cpu_gemm_describe(blas, sizeof(blas));
     snprintf(out, n, "cpu %s, %s, compiler %s, f32", blas, kernels_name(), __VERSION__);
+}
+
+static void cpu_bf16_describe(struct backend *b, char *out, size_t n)
+{
+    (void)b;
+    char blas[96], dnnl[64];
+    cpu_gemm_describe(blas, sizeof(blas));
+    cpu_dnnl_describe(dnnl, sizeof(dnnl));
+    snprintf(out, n, "cpu %s, %s, %s, compiler %s, bf16", dnnl, blas, kernels_name(), __VERSION__);
 }
 
 static bool grow(struct cpu *c, float **at, size_t *n, size_t n_wanted, const char *what)
@@ -153,9 +176,66 @@ static void cpu_get_values(struct backend *b, float *to, const void *from, size_
     cpu_set(b, to, from, n * sizeof(float));
 }
 
+CPU_KERNEL static void widen(float *to, const uint16_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = cpu_widened(from[i]);
+}
+
+CPU_KERNEL static void narrow(uint16_t *to, const float *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = cpu_narrowed(from[i]);
+}
+
+const float *cpu_wide(const struct cpu *c, const void *values, size_t at, size_t n, float *room)
+{
+    if (!c->is_bf16)
+        return (const float *)values + at;
+    widen(room, (const uint16_t *)values + at, n);
+    return room;
+}
+
+void cpu_stored(const struct cpu *c, void *values, size_t at, size_t n, const float *room)
+{
+    if (c->is_bf16)
+        narrow((uint16_t *)values + at, room, n);
+}
+
+struct cpu_block cpu_wide_block(const struct cpu *c, const void *values, size_t at, size_t ld, int n, int cols,
+                                float *room)
+{
+    if (!c->is_bf16)
+        return (struct cpu_block){(const float *)values + at, ld};
+    for (size_t i = 0; i < (size_t)n; i++)
+        widen(room + i * (size_t)cols, (const uint16_t *)values + at + i * ld, (size_t)cols);
+    return (struct cpu_block){room, (size_t)cols};
+}
+
+void cpu_stored_block(const struct cpu *c, void *values, size_t at, size_t ld, int n, int cols, const float *room)
+{
+    for (size_t i = 0; c->is_bf16 && i < (size_t)n; i++)
+        narrow((uint16_t *)values + at + i * ld, room + i * (size_t)cols, (size_t)cols);
+}
+
+static void cpu_bf16_narrow(struct backend *b, size_t n, void *to, const float *from)
+{
+    (void)b;
+    narrow(to, from, n);
+}
+
+static void cpu_bf16_get_values(struct backend *b, float *to, const void *from, size_t n)
+{
+    (void)b;
+    widen(to, from, n);
+}
+
 static enum err_code cpu_sync(struct backend *b, struct err *e)
 {
     struct cpu *c = cpu_of(b);
+    struct err products = {0};
+    if (c->dnnl && cpu_dnnl_failure(c->dnnl, &products) && !c->failure.code)
+        c->failure = products;
     enum err_code code = c->failure.code;
     if (code)
         err_set(e, code, "%s", c->failure.text);
@@ -260,47 +340,40 @@ static void cpu_clip(struct backend *b, int n_members, size_t n, float *g, float
     team_run(cpu_of(b)->team, n_members, clip_block, &p);
 }
 
+/* What both precisions share. */
+#define CPU_SLOTS \
+    .close = cpu_close, .memory_bytes = cpu_memory_bytes, .scratch_bytes = cpu_scratch_bytes,      \
+    .alloc = cpu_alloc, .free = cpu_free, .host_alloc = cpu_alloc, .host_free = cpu_free,          \
+    .set = cpu_set, .get = cpu_set, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,          \
+    .embed = cpu_embed, .embed_backward = cpu_embed_backward, .rms_norm = cpu_rms_norm,            \
+    .add_norm = cpu_add_norm, .rms_norm_backward = cpu_rms_norm_backward, .linear = cpu_linear,    \
+    .linear_backward = cpu_linear_backward,                                                        \
+    .linear_backward_weight = cpu_linear_backward_weight, .lora = cpu_lora,                        \
+    .lora_backward = cpu_lora_backward, .dropout = cpu_dropout,                                    \
+    .dropout_stream = cpu_dropout_stream, .dropout_values = cpu_dropout_values,                    \
+    .geglu = cpu_geglu, .geglu_backward = cpu_geglu_backward, .attention = cpu_attention,          \
+    .attention_backward = cpu_attention_backward, .head_loss = cpu_head_loss,                      \
+    .head_argmax = cpu_head_argmax, .head_top = cpu_head_top, .sgd = cpu_sgd,                      \
+    .adamw = cpu_adamw, .clip = cpu_clip
+
 const struct backend_ops cpu_backend = {
     .name = "cpu",
     .precision = "float32",
     .value_bytes = sizeof(float),
     .open = cpu_open,
-    .close = cpu_close,
     .describe = cpu_describe,
-    .memory_bytes = cpu_memory_bytes,
-    .scratch_bytes = cpu_scratch_bytes,
-    .alloc = cpu_alloc,
-    .free = cpu_free,
-    .host_alloc = cpu_alloc,
-    .host_free = cpu_free,
-    .set = cpu_set,
-    .get = cpu_set,
-    .copy = cpu_copy,
-    .zero = cpu_zero,
-    .sync = cpu_sync,
     .narrow = cpu_narrow,
     .get_values = cpu_get_values,
-    .embed = cpu_embed,
-    .embed_backward = cpu_embed_backward,
-    .rms_norm = cpu_rms_norm,
-    .add_norm = cpu_add_norm,
-    .rms_norm_backward = cpu_rms_norm_backward,
-    .linear = cpu_linear,
-    .linear_backward = cpu_linear_backward,
-    .linear_backward_weight = cpu_linear_backward_weight,
-    .lora = cpu_lora,
-    .lora_backward = cpu_lora_backward,
-    .dropout = cpu_dropout,
-    .dropout_stream = cpu_dropout_stream,
-    .dropout_values = cpu_dropout_values,
-    .geglu = cpu_geglu,
-    .geglu_backward = cpu_geglu_backward,
-    .attention = cpu_attention,
-    .attention_backward = cpu_attention_backward,
-    .head_loss = cpu_head_loss,
-    .head_argmax = cpu_head_argmax,
-    .head_top = cpu_head_top,
-    .sgd = cpu_sgd,
-    .adamw = cpu_adamw,
-    .clip = cpu_clip,
+    CPU_SLOTS,
+};
+
+const struct backend_ops cpu_bf16_backend = {
+    .name = "cpu",
+    .precision = "bf16",
+    .value_bytes = sizeof(uint16_t),
+    .open = cpu_bf16_open,
+    .describe = cpu_bf16_describe,
+    .narrow = cpu_bf16_narrow,
+    .get_values = cpu_bf16_get_values,
+    CPU_SLOTS,
 };

@@ -1,10 +1,13 @@
-/* models/cpu.h: what the files of the CPU backend share. Nobody else includes it.
+/* models/cpu.h: what the files of the CPU backends share. Nobody else includes it.
  *
- * cpu.c holds the table, memory and optimizer steps, cpu_rows.c norms and element-wise operations,
+ * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations,
  * cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_attn.c attention, cpu_loss.c
  * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
  * depends on the shape only, see models/team.h, so results do not depend on the number of threads.
- * Values are float32 here: a void pointer of the table is a float pointer. */
+ *
+ * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
+ * is widened into scratch before a kernel and narrowed behind it, and products of values go to oneDNN
+ * (cpu_dnnl.c), which multiplies bfloat16 and adds up in float32. */
 #ifndef MODELS_CPU_H
 #define MODELS_CPU_H
 
@@ -12,6 +15,7 @@
 #include <stddef.h>
 
 #include "models/backend.h"
+#include "models/cpu_dnnl.h"
 #include "models/team.h"
 
 struct cpu {
@@ -22,7 +26,9 @@ struct cpu {
     size_t n_scratch;
     float *shared; /* one for all: partial sums, packed copies */
     size_t n_shared;
-    struct err failure; /* the first since the last sync */
+    bool is_bf16;          /* values are bfloat16 */
+    struct cpu_dnnl *dnnl; /* then; else NULL */
+    struct err failure;    /* the first since the last sync */
 };
 
 static inline struct cpu *cpu_of(struct backend *b)
@@ -50,6 +56,38 @@ static inline float *cpu_scratch_of(const struct cpu *c, int thread)
     return c->scratch + (size_t)thread * (c->n_scratch / (size_t)c->n_threads);
 }
 
+/* n values from element `at` on, as float32: where they lie, or widened into room. */
+const float *cpu_wide(const struct cpu *c, const void *values, size_t at, size_t n, float *room);
+/* Where a kernel may write n values from `at` on as float32, room or the place itself; cpu_stored puts them
+ * there. */
+static inline float *cpu_store(const struct cpu *c, void *values, size_t at, float *room)
+{
+    return c->is_bf16 ? room : (float *)values + at;
+}
+
+void cpu_stored(const struct cpu *c, void *values, size_t at, size_t n, const float *room);
+
+/* Element `at` of an array of values. */
+static inline void *cpu_at(const struct cpu *c, void *values, size_t at)
+{
+    return (unsigned char *)values + at * (c->is_bf16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+static inline const void *cpu_const_at(const struct cpu *c, const void *values, size_t at)
+{
+    return (const unsigned char *)values + at * (c->is_bf16 ? sizeof(uint16_t) : sizeof(float));
+}
+
+/* n rows of cols columns of values from `at` on, as float32: where they lie, or widened into room [n, cols]. */
+struct cpu_block {
+    const float *at;
+    size_t ld;
+};
+struct cpu_block cpu_wide_block(const struct cpu *c, const void *values, size_t at, size_t ld, int n, int cols,
+                                float *room);
+/* The way back: room [n, cols] to values at stride ld. */
+void cpu_stored_block(const struct cpu *c, void *values, size_t at, size_t ld, int n, int cols, const float *room);
+
 static inline bool cpu_drops(const struct dropout *drop)
 {
     return drop && drop->p > 0;
@@ -69,6 +107,8 @@ void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32
  * shape and input. */
 void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const float *a, size_t ld_a,
               const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
+/* A product of values by one thread of the team, see models/cpu_dnnl.h; the second operand is a matrix of weights. */
+void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);
 void cpu_gemm_init(void);
 void cpu_gemm_describe(char *out, size_t n);
 
@@ -109,6 +149,7 @@ void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const void *x
 void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
                   int32_t *index, float *logp);
 
-extern const struct backend_ops cpu_backend;
+extern const struct backend_ops cpu_backend;      /* float32 */
+extern const struct backend_ops cpu_bf16_backend; /* bf16 */
 
 #endif

@@ -16,6 +16,7 @@ struct attn_call {
     struct attn_args a;
     int low, n_distances;
     size_t max_tile, max_row;  /* values of the largest tile, and room for a row's mask */
+    size_t max_q, max_k;       /* rows of the longest sequence */
     const float *bias;         /* [n_heads, n_distances + PAD] or NULL */
     const int32_t *bucket;     /* [n_distances] */
     float *partial;            /* [n_seqs, n_heads, n_buckets] of the bias table's gradient, or NULL */
@@ -67,6 +68,8 @@ static struct attn_call attn_call(struct backend *b, const struct attn_args *a)
         size_t tile = (size_t)cpu_min(t.tile, t.n_q) * t.ld;
         p.max_tile = tile > p.max_tile ? tile : p.max_tile;
         p.max_row = cpu_mask_room(t.n_k) > p.max_row ? cpu_mask_room(t.n_k) : p.max_row;
+        p.max_q = (size_t)t.n_q > p.max_q ? (size_t)t.n_q : p.max_q;
+        p.max_k = (size_t)t.n_k > p.max_k ? (size_t)t.n_k : p.max_k;
         p.low = cpu_min(p.low, 1 - t.pos - t.n_q);
         if (!a->is_causal && t.n_k - 1 > high)
             high = t.n_k - 1;
@@ -151,30 +154,50 @@ CPU_KERNEL static void softmax_tile(const struct attn_call *p, const struct attn
     }
 }
 
-/* Rows of one head's columns set to 0. */
-static void zero_rows(float *x, size_t ld, size_t row, int n, size_t col, int d)
+/* A task's own copies of its head's rows where values are bfloat16, in float32; none else. */
+struct attn_rooms {
+    float *q, *k, *v, *o, *dq, *dk, *dv;
+};
+
+static size_t rooms_size(const struct attn_call *p, bool is_backward)
 {
-    for (size_t i = row; i < row + (size_t)n; i++)
-        memset(x + i * ld + col, 0, (size_t)d * sizeof(*x));
+    size_t d = (size_t)p->a.d_kv, q = p->max_q * d, k = p->max_k * d;
+    if (!p->c->is_bf16)
+        return 0;
+    return is_backward ? 3 * q + 4 * k : 2 * q + 2 * k;
 }
 
-/* Row and column of a matrix of values. */
-static inline const float *in(const void *x, size_t ld, size_t row, size_t col)
+static struct attn_rooms rooms_of(const struct attn_call *p, float *at)
 {
-    return (const float *)x + row * ld + col;
+    size_t d = (size_t)p->a.d_kv, q = p->max_q * d, k = p->max_k * d;
+    float *keys = at + 2 * q, *grad = keys + 2 * k;
+    return (struct attn_rooms){at, keys, keys + k, at + q, grad, grad + q, grad + q + k};
 }
 
-static inline float *out(void *x, size_t ld, size_t row, size_t col)
+/* One head's rows of values in float32. */
+static struct cpu_block head_rows(const struct attn_call *p, const void *x, size_t ld, size_t row, int n,
+                                  size_t col, float *room)
 {
-    return (float *)x + row * ld + col;
+    return cpu_wide_block(p->c, x, row * ld + col, ld, n, p->a.d_kv, room);
 }
 
-/* s = q k^T of a tile */
-static void scores(const struct attn_args *a, const struct attn_task *t, int i0, int rows, int n_seen,
-                   float *s)
+/* Where such rows may be written in float32. */
+struct target {
+    float *at;
+    size_t ld;
+};
+
+static struct target target_of(const struct attn_call *p, void *x, size_t ld, size_t row, size_t col, float *room)
 {
-    cpu_gemm(false, true, rows, n_seen, a->d_kv, 1, in(a->q, a->ld_q, t->q0 + (size_t)i0, t->col),
-             a->ld_q, in(a->k, a->ld_kv, t->k0, t->col), a->ld_kv, 0, s, t->ld);
+    if (p->c->is_bf16)
+        return (struct target){room, (size_t)p->a.d_kv};
+    return (struct target){(float *)x + row * ld + col, ld};
+}
+
+static void zero_rows(const struct target *t, int n, int d)
+{
+    for (size_t i = 0; i < (size_t)n; i++)
+        memset(t->at + i * t->ld, 0, (size_t)d * sizeof(float));
 }
 
 static void attn_forward(void *arg, int task, int thread)
@@ -183,25 +206,32 @@ static void attn_forward(void *arg, int task, int thread)
     const struct attn_args *a = &p->a;
     struct attn_task t = attn_task(a, task);
     float *s = cpu_scratch_of(p->c, thread);
+    struct attn_rooms r = rooms_of(p, s + p->max_tile + p->max_row);
+    struct cpu_block q = head_rows(p, a->q, a->ld_q, t.q0, t.n_q, t.col, r.q);
+    struct cpu_block k = head_rows(p, a->k, a->ld_kv, t.k0, t.n_k, t.col, r.k);
+    struct cpu_block v = head_rows(p, a->v, a->ld_kv, t.k0, t.n_k, t.col, r.v);
+    struct target o = target_of(p, a->o, a->ld_o, t.q0, t.col, r.o);
     for (int i0 = 0; i0 < t.n_q; i0 += t.tile) {
         int rows = cpu_min(t.tile, t.n_q - i0), n_seen = keys_seen(a, &t, i0 + rows);
-        scores(a, &t, i0, rows, n_seen, s);
+        cpu_gemm(false, true, rows, n_seen, a->d_kv, 1, q.at + (size_t)i0 * q.ld, q.ld, k.at, k.ld, 0, s, t.ld);
         softmax_tile(p, &t, i0, rows, n_seen, s, s + p->max_tile);
-        cpu_gemm(false, false, rows, a->d_kv, n_seen, 1, s, t.ld, in(a->v, a->ld_kv, t.k0, t.col),
-                 a->ld_kv, 0, out(a->o, a->ld_o, t.q0 + (size_t)i0, t.col), a->ld_o);
+        cpu_gemm(false, false, rows, a->d_kv, n_seen, 1, s, t.ld, v.at, v.ld, 0, o.at + (size_t)i0 * o.ld, o.ld);
     }
+    cpu_stored_block(p->c, a->o, t.q0 * a->ld_o + t.col, a->ld_o, t.n_q, a->d_kv, r.o);
 }
 
 void cpu_attention(struct backend *b, const struct attn_args *a)
 {
     struct attn_call p = attn_call(b, a);
-    if (cpu_scratch(p.c, p.max_tile + p.max_row) && attn_tables(&p, false))
+    if (cpu_scratch(p.c, p.max_tile + p.max_row + rooms_size(&p, false)) && attn_tables(&p, false))
         team_run(p.c->team, a->n_seqs * a->n_heads, attn_forward, &p);
 }
 
-/* One task's memory: two tiles, a row, and the gradient of the bias by distance. */
+/* One task's memory: two tiles, a row, and the gradient of the bias by distance. Its rows in float32. */
 struct attn_scratch {
     float *s, *dp, *mask, *by_distance;
+    struct cpu_block q, k, v, dout;
+    struct target dq, dk, dv;
 };
 
 /* Scores s and dp = dout v^T of a tile become the dropped probabilities and ds. Per row, with mask m:
@@ -255,19 +285,36 @@ static void attn_backward_tile(const struct attn_call *p, const struct attn_task
                                const struct attn_scratch *at)
 {
     const struct attn_args *a = &p->a;
-    int n = keys_seen(a, t, i0 + rows);
-    size_t q0 = t->q0 + (size_t)i0;
-    const float *q = in(a->q, a->ld_q, q0, t->col), *k = in(a->k, a->ld_kv, t->k0, t->col);
-    const float *v = in(a->v, a->ld_kv, t->k0, t->col), *dout = in(a->dout, a->ld_o, q0, t->col);
-    float *dk = out(a->dk, a->ld_kv, t->k0, t->col), *dv = out(a->dv, a->ld_kv, t->k0, t->col);
+    int n = keys_seen(a, t, i0 + rows), d = a->d_kv;
+    const float *q = at->q.at + (size_t)i0 * at->q.ld, *dout = at->dout.at + (size_t)i0 * at->dout.ld;
     float beta = i0 == 0 ? 0 : 1; /* keys that the first tile does not see were set to 0 before */
-    scores(a, t, i0, rows, n, at->s);
-    cpu_gemm(false, true, rows, n, a->d_kv, 1, dout, a->ld_o, v, a->ld_kv, 0, at->dp, t->ld);
+    cpu_gemm(false, true, rows, n, d, 1, q, at->q.ld, at->k.at, at->k.ld, 0, at->s, t->ld);
+    cpu_gemm(false, true, rows, n, d, 1, dout, at->dout.ld, at->v.at, at->v.ld, 0, at->dp, t->ld);
     softmax_tile_backward(p, t, i0, rows, n, at);
-    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->s, t->ld, dout, a->ld_o, beta, dv, a->ld_kv);
-    cpu_gemm(true, false, n, a->d_kv, rows, 1, at->dp, t->ld, q, a->ld_q, beta, dk, a->ld_kv);
-    cpu_gemm(false, false, rows, a->d_kv, n, 1, at->dp, t->ld, k, a->ld_kv, 0,
-             out(a->dq, a->ld_q, q0, t->col), a->ld_q);
+    cpu_gemm(true, false, n, d, rows, 1, at->s, t->ld, dout, at->dout.ld, beta, at->dv.at, at->dv.ld);
+    cpu_gemm(true, false, n, d, rows, 1, at->dp, t->ld, q, at->q.ld, beta, at->dk.at, at->dk.ld);
+    cpu_gemm(false, false, rows, d, n, 1, at->dp, t->ld, at->k.at, at->k.ld, 0, at->dq.at + (size_t)i0 * at->dq.ld,
+             at->dq.ld);
+}
+
+static struct attn_scratch backward_scratch(const struct attn_call *p, const struct attn_task *t, float *s)
+{
+    const struct attn_args *a = &p->a;
+    float *row = s + 2 * p->max_tile, *distances = row + p->max_row;
+    struct attn_rooms r = rooms_of(p, distances + p->n_distances + PAD);
+    return (struct attn_scratch){
+        .s = s,
+        .dp = s + p->max_tile,
+        .mask = row,
+        .by_distance = distances,
+        .q = head_rows(p, a->q, a->ld_q, t->q0, t->n_q, t->col, r.q),
+        .k = head_rows(p, a->k, a->ld_kv, t->k0, t->n_k, t->col, r.k),
+        .v = head_rows(p, a->v, a->ld_kv, t->k0, t->n_k, t->col, r.v),
+        .dout = head_rows(p, a->dout, a->ld_o, t->q0, t->n_q, t->col, r.o),
+        .dq = target_of(p, a->dq, a->ld_q, t->q0, t->col, r.dq),
+        .dk = target_of(p, a->dk, a->ld_kv, t->k0, t->col, r.dk),
+        .dv = target_of(p, a->dv, a->ld_kv, t->k0, t->col, r.dv),
+    };
 }
 
 static void attn_backward(void *arg, int task, int thread)
@@ -275,16 +322,18 @@ static void attn_backward(void *arg, int task, int thread)
     const struct attn_call *p = arg;
     const struct attn_args *a = &p->a;
     struct attn_task t = attn_task(a, task);
-    float *s = cpu_scratch_of(p->c, thread);
-    struct attn_scratch at = {s, s + p->max_tile, s + 2 * p->max_tile, s + 2 * p->max_tile + p->max_row};
+    struct attn_scratch at = backward_scratch(p, &t, cpu_scratch_of(p->c, thread));
     if (p->partial)
         memset(at.by_distance, 0, ((size_t)p->n_distances + PAD) * sizeof(float));
     if (t.n_q == 0 || keys_seen(a, &t, cpu_min(t.tile, t.n_q)) < t.n_k) {
-        zero_rows(a->dk, a->ld_kv, t.k0, t.n_k, t.col, a->d_kv);
-        zero_rows(a->dv, a->ld_kv, t.k0, t.n_k, t.col, a->d_kv);
+        zero_rows(&at.dk, t.n_k, a->d_kv);
+        zero_rows(&at.dv, t.n_k, a->d_kv);
     }
     for (int i0 = 0; i0 < t.n_q; i0 += t.tile)
         attn_backward_tile(p, &t, i0, cpu_min(t.tile, t.n_q - i0), &at);
+    cpu_stored_block(p->c, a->dq, t.q0 * a->ld_q + t.col, a->ld_q, t.n_q, a->d_kv, at.dq.at);
+    cpu_stored_block(p->c, a->dk, t.k0 * a->ld_kv + t.col, a->ld_kv, t.n_k, a->d_kv, at.dk.at);
+    cpu_stored_block(p->c, a->dv, t.k0 * a->ld_kv + t.col, a->ld_kv, t.n_k, a->d_kv, at.dv.at);
     if (!p->partial)
         return;
     float *sums = p->partial + (size_t)task * (size_t)a->n_buckets;
@@ -296,7 +345,8 @@ void cpu_attention_backward(struct backend *b, const struct attn_args *a)
 {
     struct attn_call p = attn_call(b, a);
     int n_tasks = a->n_seqs * a->n_heads;
-    if (!cpu_scratch(p.c, 2 * p.max_tile + p.max_row + (size_t)p.n_distances + PAD) || !attn_tables(&p, true))
+    if (!cpu_scratch(p.c, 2 * p.max_tile + p.max_row + (size_t)p.n_distances + PAD + rooms_size(&p, true)) ||
+        !attn_tables(&p, true))
         return;
     team_run(p.c->team, n_tasks, attn_backward, &p);
     for (int task = 0; p.partial && task < n_tasks; task++)

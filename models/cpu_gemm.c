@@ -32,14 +32,20 @@ void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const 
                 m, n, k, alpha, a, (blasint)ld_a, b, (blasint)ld_b, beta, c, (blasint)ld_c);
 }
 
+void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p)
+{
+    if (c->is_bf16)
+        cpu_dnnl_product(c->dnnl, thread, p);
+    else
+        cpu_gemm(false, p->is_b_t, p->m, p->n, p->k, 1, p->a, p->ld_a, p->b, p->ld_b, p->add ? 1.0f : 0.0f, p->c,
+                 p->ld_c);
+}
+
+/* A product cut into tasks of so many rows. */
 struct linear_args {
-    int n, in, out, rows; /* rows of a task */
-    float *y;
-    size_t ld_y;
-    const float *x;
-    size_t ld_x;
-    const float *w;
-    float beta;
+    const struct cpu *c;
+    struct cpu_product all;
+    int rows;
 };
 
 /* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). */
@@ -51,54 +57,67 @@ static int linear_rows(int n)
 
 static void linear_block(void *arg, int task, int thread)
 {
-    (void)thread;
     const struct linear_args *p = arg;
-    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
-    cpu_gemm(false, true, rows, p->out, p->in, 1, p->x + (size_t)from * p->ld_x, p->ld_x, p->w,
-             (size_t)p->in, p->beta, p->y + (size_t)from * p->ld_y, p->ld_y);
+    struct cpu_product part = p->all;
+    size_t from = (size_t)task * (size_t)p->rows;
+    part.m = cpu_min(p->rows, p->all.m - (int)from);
+    part.a = cpu_const_at(p->c, part.a, from * part.ld_a);
+    part.c = cpu_at(p->c, part.c, from * part.ld_c);
+    cpu_product(p->c, thread, &part);
+}
+
+static void linear_run(struct backend *b, const struct cpu_product *all)
+{
+    struct linear_args p = {cpu_of(b), *all, linear_rows(all->m)};
+    team_run(p.c->team, cpu_blocks(all->m, p.rows), linear_block, &p);
 }
 
 void cpu_linear(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,
                 size_t ld_x, const void *w, bool add)
 {
-    struct linear_args p = {n, in, out, linear_rows(n), y, ld_y, x, ld_x, w, add ? 1.0f : 0.0f};
-    team_run(cpu_of(b)->team, cpu_blocks(n, p.rows), linear_block, &p);
-}
-
-/* y is dx, x is dy. */
-static void linear_backward_block(void *arg, int task, int thread)
-{
-    (void)thread;
-    const struct linear_args *p = arg;
-    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
-    cpu_gemm(false, false, rows, p->in, p->out, 1, p->x + (size_t)from * p->ld_x, p->ld_x, p->w,
-             (size_t)p->in, p->beta, p->y + (size_t)from * p->ld_y, p->ld_y);
+    struct cpu_product p = {.m = n, .n = out, .k = in, .a = x, .ld_a = ld_x, .b = w, .ld_b = (size_t)in,
+                            .is_b_t = true, .add = add, .c = y, .ld_c = ld_y};
+    linear_run(b, &p);
 }
 
 void cpu_linear_backward(struct backend *b, int n, int in, int out, void *dx, size_t ld_x,
                          const void *dy, size_t ld_y, const void *w, bool add)
 {
-    struct linear_args p = {n, in, out, linear_rows(n), dx, ld_x, dy, ld_y, w, add ? 1.0f : 0.0f};
-    team_run(cpu_of(b)->team, cpu_blocks(n, p.rows), linear_backward_block, &p);
+    struct cpu_product p = {.m = n, .n = in, .k = out, .a = dy, .ld_a = ld_y, .b = w, .ld_b = (size_t)in,
+                            .add = add, .c = dx, .ld_c = ld_x};
+    linear_run(b, &p);
 }
 
-/* y is dW, w is dy. A task owns COLS columns of dy, so that rows are summed in one order. */
+struct weight_args {
+    const struct cpu *c;
+    int n, in, out;
+    float *dw;
+    const void *dy, *x;
+    size_t ld_y, ld_x;
+};
+
+/* A task owns COLS columns of dy, so that rows are summed in one order. */
 static void weight_block(void *arg, int task, int thread)
 {
-    (void)thread;
-    const struct linear_args *p = arg;
+    const struct weight_args *p = arg;
     int from = task * COLS, cols = cpu_min(COLS, p->out - from);
-    for (int i = 0; i < p->n; i += SUM_ROWS)
-        cpu_gemm(true, false, cols, p->in, cpu_min(SUM_ROWS, p->n - i), 1,
-                 p->w + (size_t)i * p->ld_y + from, p->ld_y, p->x + (size_t)i * p->ld_x, p->ld_x, 1,
-                 p->y + (size_t)from * (size_t)p->in, (size_t)p->in);
+    float *room = cpu_scratch_of(p->c, thread);
+    for (int i = 0; i < p->n; i += SUM_ROWS) {
+        int n = cpu_min(SUM_ROWS, p->n - i);
+        struct cpu_block dy = cpu_wide_block(p->c, p->dy, (size_t)i * p->ld_y + (size_t)from, p->ld_y, n, cols, room);
+        struct cpu_block x = cpu_wide_block(p->c, p->x, (size_t)i * p->ld_x, p->ld_x, n, p->in,
+                                    room + (size_t)SUM_ROWS * COLS);
+        cpu_gemm(true, false, cols, p->in, n, 1, dy.at, dy.ld, x.at, x.ld, 1,
+                 p->dw + (size_t)from * (size_t)p->in, (size_t)p->in);
+    }
 }
 
 void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float *dw, const void *dy,
                                 size_t ld_y, const void *x, size_t ld_x)
 {
-    struct linear_args p = {n, in, out, 0, dw, ld_y, x, ld_x, dy, 1};
-    team_run(cpu_of(b)->team, cpu_blocks(out, COLS), weight_block, &p);
+    struct weight_args p = {cpu_of(b), n, in, out, dw, dy, x, ld_y, ld_x};
+    if (cpu_scratch(cpu_of(b), SUM_ROWS * (COLS + (size_t)in)))
+        team_run(p.c->team, cpu_blocks(out, COLS), weight_block, &p);
 }
 
 /* Adapters. With stride 0 all members share one, and are one member. */
@@ -106,8 +125,8 @@ struct lora_call {
     struct cpu *c;
     struct lora_args a;
     int32_t all[2];
-    float *dx, *y;
-    const float *dy, *x;
+    void *dx, *y; /* values */
+    const void *dy, *x;
     size_t ld_y, ld_x;
 };
 
@@ -153,19 +172,48 @@ static struct lora_part lora_part(const struct lora_call *p, int task)
     return (struct lora_part){0};
 }
 
-/* xd = x * mask for the rows of a part, xd dense. */
-CPU_KERNEL static void lora_drop(const struct lora_call *p, struct lora_part at, float *xd, float *mask)
+CPU_KERNEL static void multiply(float *out, const float *x, const float *mask, size_t n)
 {
-    size_t d = (size_t)p->a.d_in;
-    for (int i = 0; i < at.n; i++) {
-        size_t row = (size_t)(at.from + i);
-        const float *x = p->x + row * p->ld_x;
-        float *to = xd + (size_t)i * d;
-        cpu_mask(mask, p->a.d_in, &p->a.drop, row, 0);
 #pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            to[j] = x[j] * mask[j];
+    for (size_t j = 0; j < n; j++)
+        out[j] = x[j] * mask[j];
+}
+
+CPU_KERNEL static void add_multiplied(float *out, const float *x, const float *mask, size_t n)
+{
+#pragma omp simd
+    for (size_t j = 0; j < n; j++)
+        out[j] += x[j] * mask[j];
+}
+
+/* A thread's scratch: float32 rows of a part, [LORA_ROWS, d_in] and [LORA_ROWS, d_out], a row's mask, a row. */
+struct lora_rooms {
+    float *in, *out, *mask, *row;
+};
+
+static size_t lora_rooms_size(const struct lora_args *a)
+{
+    return LORA_ROWS * ((size_t)a->d_in + (size_t)a->d_out) + 2 * cpu_mask_room(a->d_in);
+}
+
+static struct lora_rooms lora_rooms(const struct lora_call *p, int thread)
+{
+    float *at = cpu_scratch_of(p->c, thread);
+    size_t in = LORA_ROWS * (size_t)p->a.d_in, out = LORA_ROWS * (size_t)p->a.d_out;
+    return (struct lora_rooms){at, at + in, at + in + out, at + in + out + cpu_mask_room(p->a.d_in)};
+}
+
+/* dropout(x) of a part's rows in float32: where they lie when nothing is dropped or widened, else in r->in. */
+static struct cpu_block lora_input(const struct lora_call *p, struct lora_part at, const struct lora_rooms *r)
+{
+    size_t d = (size_t)p->a.d_in, first = (size_t)at.from;
+    if (!cpu_drops(&p->a.drop))
+        return cpu_wide_block(p->c, p->x, first * p->ld_x, p->ld_x, at.n, p->a.d_in, r->in);
+    for (size_t i = 0; i < (size_t)at.n; i++) {
+        cpu_mask(r->mask, p->a.d_in, &p->a.drop, first + i, 0);
+        multiply(r->in + i * d, cpu_wide(p->c, p->x, (first + i) * p->ld_x, d, r->row), r->mask, d);
     }
+    return (struct cpu_block){r->in, d};
 }
 
 static void lora_block(void *arg, int task, int thread)
@@ -173,18 +221,15 @@ static void lora_block(void *arg, int task, int thread)
     const struct lora_call *p = arg;
     const struct lora_args *a = &p->a;
     struct lora_part at = lora_part(p, task);
-    size_t ld = p->ld_x, off = (size_t)at.member * a->stride, r = (size_t)a->rank;
-    const float *x = p->x + (size_t)at.from * ld;
-    float *h = a->h + (size_t)at.from * r;
-    if (cpu_drops(&a->drop)) {
-        float *xd = cpu_scratch_of(p->c, thread);
-        ld = (size_t)a->d_in;
-        lora_drop(p, at, xd, xd + LORA_ROWS * ld);
-        x = xd;
-    }
-    cpu_gemm(false, true, at.n, a->rank, a->d_in, 1, x, ld, a->a + off, (size_t)a->d_in, 0, h, r);
-    cpu_gemm(false, true, at.n, a->d_out, a->rank, a->scale, h, r, a->b + off, r, 1,
-             p->y + (size_t)at.from * p->ld_y, p->ld_y);
+    struct lora_rooms r = lora_rooms(p, thread);
+    size_t off = (size_t)at.member * a->stride, rank = (size_t)a->rank;
+    struct cpu_block x = lora_input(p, at, &r);
+    struct cpu_block y = cpu_wide_block(p->c, p->y, (size_t)at.from * p->ld_y, p->ld_y, at.n, a->d_out, r.out);
+    float *h = a->h + (size_t)at.from * rank;
+    float *to = p->c->is_bf16 ? r.out : (float *)p->y + (size_t)at.from * p->ld_y;
+    cpu_gemm(false, true, at.n, a->rank, a->d_in, 1, x.at, x.ld, a->a + off, (size_t)a->d_in, 0, h, rank);
+    cpu_gemm(false, true, at.n, a->d_out, a->rank, a->scale, h, rank, a->b + off, rank, 1, to, y.ld);
+    cpu_stored_block(p->c, p->y, (size_t)at.from * p->ld_y, p->ld_y, at.n, a->d_out, r.out);
 }
 
 void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y, const void *x,
@@ -195,25 +240,31 @@ void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    if (!cpu_drops(&a->drop) || cpu_scratch(p.c, LORA_ROWS * (size_t)a->d_in + cpu_mask_room(a->d_in)))
+    if (cpu_scratch(p.c, lora_rooms_size(a)))
         team_run(p.c->team, lora_tasks(&p), lora_block, &p);
 }
 
-/* xd = x * mask and dx += mask * (gh A), with gh A in scratch. */
-CPU_KERNEL static void lora_drop_backward(const struct lora_call *p, struct lora_part at,
-                                          const float *gx, float *mask)
+/* The rows of a part: xd = dropout(x), values, where something is dropped, and with gx [n, d_in], the gradient of
+ * that, dx += gx * mask. */
+static void lora_down(const struct lora_call *p, struct lora_part at, const float *gx,
+                      const struct lora_rooms *r)
 {
     size_t d = (size_t)p->a.d_in;
-    for (int i = 0; i < at.n; i++) {
-        size_t row = (size_t)(at.from + i);
-        const float *x = p->x + row * p->ld_x, *from = gx + (size_t)i * d;
-        float *xd = (float *)p->a.xd + row * d, *dx = p->dx + row * p->ld_x;
-        cpu_mask(mask, p->a.d_in, &p->a.drop, row, 0);
-#pragma omp simd
-        for (size_t j = 0; j < d; j++) {
-            xd[j] = x[j] * mask[j];
-            dx[j] += from[j] * mask[j];
+    bool drops = cpu_drops(&p->a.drop);
+    for (size_t j = 0; !drops && j < d; j++)
+        r->mask[j] = 1;
+    for (size_t i = 0; i < (size_t)at.n; i++) {
+        size_t row = (size_t)at.from + i, at_x = row * p->ld_x;
+        if (drops) {
+            cpu_mask(r->mask, p->a.d_in, &p->a.drop, row, 0);
+            multiply(cpu_store(p->c, p->a.xd, row * d, r->row), cpu_wide(p->c, p->x, at_x, d, r->row), r->mask, d);
+            cpu_stored(p->c, p->a.xd, row * d, d, r->row);
         }
+        if (!gx)
+            continue;
+        cpu_wide(p->c, p->dx, at_x, d, r->row);
+        add_multiplied(cpu_store(p->c, p->dx, at_x, r->row), gx + i * d, r->mask, d);
+        cpu_stored(p->c, p->dx, at_x, d, r->row);
     }
 }
 
@@ -222,48 +273,81 @@ static void lora_backward_block(void *arg, int task, int thread)
     const struct lora_call *p = arg;
     const struct lora_args *a = &p->a;
     struct lora_part at = lora_part(p, task);
-    size_t off = (size_t)at.member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in;
-    float *gh = a->gh + (size_t)at.from * r;
+    struct lora_rooms r = lora_rooms(p, thread);
+    size_t off = (size_t)at.member * a->stride, rank = (size_t)a->rank, d = (size_t)a->d_in;
+    float *gh = a->gh + (size_t)at.from * rank;
     bool drops = cpu_drops(&a->drop);
-    cpu_gemm(false, false, at.n, a->rank, a->d_out, a->scale, p->dy + (size_t)at.from * p->ld_y, p->ld_y,
-             a->b + off, r, 0, gh, r);
-    float *gx = drops ? cpu_scratch_of(p->c, thread) : NULL, *mask = drops ? gx + LORA_ROWS * d : NULL;
-    if (p->dx && !drops)
-        cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, r, a->a + off, d, 1,
-                 p->dx + (size_t)at.from * p->ld_x, p->ld_x);
-    else if (p->dx) {
-        cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, r, a->a + off, d, 0, gx, d);
-        lora_drop_backward(p, at, gx, mask);
-    } else if (drops)
-        lora_drop(p, at, (float *)a->xd + (size_t)at.from * d, mask);
+    struct cpu_block dy = cpu_wide_block(p->c, p->dy, (size_t)at.from * p->ld_y, p->ld_y, at.n, a->d_out, r.out);
+    cpu_gemm(false, false, at.n, a->rank, a->d_out, a->scale, dy.at, dy.ld, a->b + off, rank, 0, gh, rank);
+    if (p->dx && !drops && !p->c->is_bf16) {
+        cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, rank, a->a + off, d, 1,
+                 (float *)p->dx + (size_t)at.from * p->ld_x, p->ld_x);
+        return;
+    }
+    if (p->dx)
+        cpu_gemm(false, false, at.n, a->d_in, a->rank, 1, gh, rank, a->a + off, d, 0, r.in, d);
+    if (p->dx || drops)
+        lora_down(p, at, p->dx ? r.in : NULL, &r);
+}
+
+/* g [cols, rank] or its transpose += of a member's rows, SUM_ROWS at a time where values are widened. */
+struct lora_sum {
+    const void *values; /* [n, cols] at stride ld */
+    size_t at, ld;
+    int n, cols;
+    const float *with; /* [n, rank] */
+    float *to;
+    size_t ld_to;
+    float scale;
+    bool is_a; /* to [rank, cols], else [cols, rank] */
+};
+
+static void lora_sum(const struct lora_call *p, const struct lora_sum *s, float *room)
+{
+    int step = p->c->is_bf16 ? SUM_ROWS : s->n, rank = p->a.rank;
+    for (int i = 0; i < s->n; i += step) {
+        int n = cpu_min(step, s->n - i);
+        struct cpu_block v = cpu_wide_block(p->c, s->values, s->at + (size_t)i * s->ld, s->ld, n, s->cols, room);
+        const float *with = s->with + (size_t)i * (size_t)rank;
+        if (s->is_a)
+            cpu_gemm(true, false, rank, s->cols, n, s->scale, with, (size_t)rank, v.at, v.ld, 1, s->to, s->ld_to);
+        else
+            cpu_gemm(true, false, s->cols, rank, n, s->scale, v.at, v.ld, with, (size_t)rank, 1, s->to, s->ld_to);
+    }
 }
 
 /* da and db of one member, COLS columns of its input or output at a time. */
 static void lora_grad_block(void *arg, int task, int thread)
 {
-    (void)thread;
     const struct lora_call *p = arg;
     const struct lora_args *a = &p->a;
     int in_blocks = cpu_blocks(a->d_in, COLS), per_member = in_blocks + cpu_blocks(a->d_out, COLS);
-    int block = task % per_member;
-    struct lora_part at = {.member = task / per_member};
-    at.from = lora_rows(p)[at.member];
-    at.n = lora_rows(p)[at.member + 1] - at.from;
-    if (at.n == 0)
+    int block = task % per_member, member = task / per_member, from = lora_rows(p)[member];
+    size_t off = (size_t)member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in, first = (size_t)from;
+    struct lora_sum s = {.n = lora_rows(p)[member + 1] - from, .scale = 1, .is_a = block < in_blocks};
+    if (s.n == 0)
         return;
-    size_t off = (size_t)at.member * a->stride, r = (size_t)a->rank, d = (size_t)a->d_in;
-    if (block < in_blocks) {
-        int col = block * COLS, cols = cpu_min(COLS, a->d_in - col);
-        const float *x = cpu_drops(&a->drop) ? (const float *)a->xd : p->x;
-        size_t ld = cpu_drops(&a->drop) ? d : p->ld_x;
-        cpu_gemm(true, false, a->rank, cols, at.n, 1, a->gh + (size_t)at.from * r, r,
-                 x + (size_t)at.from * ld + (size_t)col, ld, 1,
-                 a->da + off + col, d);
-        return;
+    if (s.is_a) {
+        int col = block * COLS;
+        s.cols = cpu_min(COLS, a->d_in - col);
+        s.ld = cpu_drops(&a->drop) ? d : p->ld_x;
+        s.values = cpu_drops(&a->drop) ? a->xd : p->x;
+        s.at = first * s.ld + (size_t)col;
+        s.with = a->gh + first * r;
+        s.to = a->da + off + col;
+        s.ld_to = d;
+    } else {
+        int col = (block - in_blocks) * COLS;
+        s.cols = cpu_min(COLS, a->d_out - col);
+        s.scale = a->scale;
+        s.values = p->dy;
+        s.ld = p->ld_y;
+        s.at = first * s.ld + (size_t)col;
+        s.with = a->h + first * r;
+        s.to = a->db + off + (size_t)col * r;
+        s.ld_to = r;
     }
-    int col = (block - in_blocks) * COLS, cols = cpu_min(COLS, a->d_out - col);
-    cpu_gemm(true, false, cols, a->rank, at.n, a->scale, p->dy + (size_t)at.from * p->ld_y + col, p->ld_y,
-             a->h + (size_t)at.from * r, r, 1, a->db + off + (size_t)col * r, r);
+    lora_sum(p, &s, cpu_scratch_of(p->c, thread));
 }
 
 void cpu_lora_backward(struct backend *b, const struct lora_args *a, void *dx, const void *dy,
@@ -276,7 +360,8 @@ void cpu_lora_backward(struct backend *b, const struct lora_args *a, void *dx, c
     p.x = x;
     p.ld_x = ld_x;
     int per_member = cpu_blocks(a->d_in, COLS) + cpu_blocks(a->d_out, COLS);
-    if (cpu_drops(&a->drop) && !cpu_scratch(p.c, LORA_ROWS * (size_t)a->d_in + cpu_mask_room(a->d_in)))
+    size_t sums = (size_t)SUM_ROWS * COLS, rooms = lora_rooms_size(a);
+    if (!cpu_scratch(p.c, rooms > sums ? rooms : sums))
         return;
     team_run(p.c->team, lora_tasks(&p), lora_backward_block, &p);
     team_run(p.c->team, p.a.n_members * per_member, lora_grad_block, &p);

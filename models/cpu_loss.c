@@ -11,10 +11,11 @@ enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256 };
 struct loss_args {
     struct cpu *c;
     int n, d, n_vocab, rows; /* rows of a task */
-    const float *x, *w;
+    const void *x, *w; /* values */
     const int32_t *label;
     const float *row_scale;
-    float *nll, *dx, *dw;
+    float *nll, *dw;
+    void *dx; /* values */
     int chunk_from, chunk_n;
     int32_t *best;
     int k; /* of head_top: columns of a row */
@@ -49,15 +50,35 @@ CPU_KERNEL static float loss_row(float *z, int n, int label, bool is_gradient, f
     return top + logf(sum) - at;
 }
 
+/* z [rows, n_vocab] = x W^T, float32, from row `from` of x on. */
+static void logits(const struct loss_args *p, int thread, int from, int rows, float *z)
+{
+    size_t d = (size_t)p->d;
+    struct cpu_product q = {.m = rows, .n = p->n_vocab, .k = p->d, .a = cpu_const_at(p->c, p->x, (size_t)from * d),
+                            .ld_a = d, .b = p->w, .ld_b = d, .is_b_t = true, .is_c_wide = true, .c = z,
+                            .ld_c = (size_t)p->n_vocab};
+    cpu_product(p->c, thread, &q);
+}
+
+/* dx of rows from the gradients of their logits, which are narrowed into room where values are bfloat16. */
+static void logits_down(const struct loss_args *p, int thread, int from, int rows, const float *z, void *room)
+{
+    size_t d = (size_t)p->d, v = (size_t)p->n_vocab;
+    struct cpu_product q = {.m = rows, .n = p->d, .k = p->n_vocab, .a = p->c->is_bf16 ? room : z, .ld_a = v,
+                            .b = p->w, .ld_b = d, .c = cpu_at(p->c, p->dx, (size_t)from * d), .ld_c = d};
+    cpu_stored(p->c, room, 0, (size_t)rows * v, z);
+    cpu_product(p->c, thread, &q);
+}
+
 static void loss_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
-    size_t v = (size_t)p->n_vocab, d = (size_t)p->d;
+    size_t v = (size_t)p->n_vocab;
     int in_chunk = task * p->rows, from = p->chunk_from + in_chunk;
     int rows = cpu_min(p->rows, p->chunk_n - in_chunk);
     bool is_gradient = p->dx || p->dw;
-    float *z = p->dw ? p->c->shared + (size_t)in_chunk * v : cpu_scratch_of(p->c, thread);
-    cpu_gemm(false, true, rows, p->n_vocab, p->d, 1, p->x + (size_t)from * d, d, p->w, d, 0, z, v);
+    float *room = cpu_scratch_of(p->c, thread), *z = p->dw ? p->c->shared + (size_t)in_chunk * v : room;
+    logits(p, thread, from, rows, z);
     for (int i = 0; i < rows; i++) {
         float *row = z + (size_t)i * v;
         int label = p->label[from + i];
@@ -67,17 +88,17 @@ static void loss_block(void *arg, int task, int thread)
             row[j] = 0;
     }
     if (p->dx)
-        cpu_gemm(false, false, rows, p->d, p->n_vocab, 1, z, v, p->w, d, 0, p->dx + (size_t)from * d, d);
+        logits_down(p, thread, from, rows, z, p->dw ? room : room + (size_t)p->rows * v);
 }
 
 static void loss_weight_block(void *arg, int task, int thread)
 {
-    (void)thread;
     const struct loss_args *p = arg;
     size_t v = (size_t)p->n_vocab, d = (size_t)p->d;
     int col = task * VOCAB_COLS, cols = cpu_min(VOCAB_COLS, p->n_vocab - col);
-    cpu_gemm(true, false, cols, p->d, p->chunk_n, 1, p->c->shared + col, v,
-             p->x + (size_t)p->chunk_from * d, d, 1, p->dw + (size_t)col * d, d);
+    const float *x = cpu_wide(p->c, p->x, (size_t)p->chunk_from * d, (size_t)p->chunk_n * d,
+                              cpu_scratch_of(p->c, thread));
+    cpu_gemm(true, false, cols, p->d, p->chunk_n, 1, p->c->shared + col, v, x, d, 1, p->dw + (size_t)col * d, d);
 }
 
 void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
@@ -91,8 +112,9 @@ void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const void *x, 
         chunk = CHUNK_ROWS;
         p.rows = cpu_min(p.rows, 32);
     }
-    if (dw ? !cpu_shared(c, (size_t)chunk * (size_t)n_vocab)
-           : !cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
+    size_t logits = (size_t)p.rows * (size_t)n_vocab, narrowed = c->is_bf16 ? logits / 2 + 1 : 0;
+    size_t inputs = c->is_bf16 ? (size_t)CHUNK_ROWS * (size_t)d : 0, room = dw ? narrowed : logits + narrowed;
+    if (!cpu_scratch(c, dw && inputs > room ? inputs : room) || (dw && !cpu_shared(c, (size_t)chunk * (size_t)n_vocab)))
         return;
     for (int from = 0; from < n; from += chunk) {
         p.chunk_from = from;
@@ -127,10 +149,10 @@ CPU_KERNEL static int argmax_row(const float *z, int n)
 static void argmax_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
-    size_t v = (size_t)p->n_vocab, d = (size_t)p->d;
+    size_t v = (size_t)p->n_vocab;
     int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
     float *z = cpu_scratch_of(p->c, thread);
-    cpu_gemm(false, true, rows, p->n_vocab, p->d, 1, p->x + (size_t)from * d, d, p->w, d, 0, z, v);
+    logits(p, thread, from, rows, z);
     for (int i = 0; i < rows; i++)
         p->best[from + i] = argmax_row(z + (size_t)i * v, p->n_vocab);
 }
@@ -178,10 +200,10 @@ static void top_of_row(const float *z, int n, int k, int32_t *index, float *valu
 static void top_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
-    size_t v = (size_t)p->n_vocab, d = (size_t)p->d, k = (size_t)p->k;
+    size_t v = (size_t)p->n_vocab, k = (size_t)p->k;
     int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
     float *z = cpu_scratch_of(p->c, thread);
-    cpu_gemm(false, true, rows, p->n_vocab, p->d, 1, p->x + (size_t)from * d, d, p->w, d, 0, z, v);
+    logits(p, thread, from, rows, z);
     for (int i = 0; i < rows; i++) {
         size_t at = (size_t)(from + i) * k;
         float denominator = log_sum(z + (size_t)i * v, p->n_vocab);

@@ -9,6 +9,7 @@
 #define MODELS_CPU_MATH_H
 
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__x86_64__) && defined(__linux__) && !defined(VERYEDGE_SANITIZED)
 #define CPU_KERNEL __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
@@ -47,6 +48,23 @@ CPU_INLINE float cpu_exp(float x)
     tail = tail * r * r + r;
     two_n.i = (int32_t)((uint32_t)n.i << 23) + 0x3f800000;
     return tail * two_n.f + two_n.f;
+}
+
+/* A bfloat16 is the upper half of a float32; to it by rounding to the nearest, ties to even. NaN stays NaN. */
+CPU_INLINE float cpu_widened(uint16_t x)
+{
+    uint32_t bits = (uint32_t)x << 16;
+    float wide;
+    memcpy(&wide, &bits, sizeof(wide));
+    return wide;
+}
+
+CPU_INLINE uint16_t cpu_narrowed(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    uint32_t rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16, nan = bits >> 16 | 0x40u;
+    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
 }
 
 /* gelu(g) = g s in its tanh form, with 1 + tanh(y) = 2 s, s the logistic function of 2 y and

@@ -13,8 +13,10 @@ enum { ROWS = 64, COLS = 16, MASK_BLOCKS = CPU_MASK_SPAN / 8 };
 struct rows_args {
     struct cpu *c;
     int n, d;
-    float *out, *sums, *branch;
-    const float *x, *w, *y;
+    float *out, *sums;
+    const float *x, *w;
+    void *to, *branch; /* values */
+    const void *y, *gu; /* values */
     const int32_t *ids;
     const struct dropout *drop;
     const struct norm_args *norm;
@@ -23,6 +25,23 @@ struct rows_args {
 struct span {
     size_t from, to;
 };
+
+/* A thread's rows in float32, of d values; gu and out have room for 2 d. */
+struct rooms {
+    float *mask, *y, *gu, *out;
+};
+
+static size_t rooms_size(int d)
+{
+    return 6 * cpu_mask_room(d);
+}
+
+static struct rooms rooms_of(const struct rows_args *p, int thread)
+{
+    float *at = cpu_scratch_of(p->c, thread);
+    size_t step = cpu_mask_room(p->d);
+    return (struct rooms){at, at + step, at + 2 * step, at + 4 * step};
+}
 
 static inline struct span rows_of(const struct rows_args *p, int task)
 {
@@ -142,10 +161,11 @@ static void row_mask(const struct rows_args *p, float *mask, size_t row)
 
 /* --- norms --- */
 
-CPU_KERNEL static void norm_row(const struct norm_args *to, size_t row, size_t d, const float *x)
+/* out: float32 */
+CPU_KERNEL static void norm_row(const struct norm_args *to, size_t row, size_t d, const float *x, float *out)
 {
     const float *w = to->w;
-    float *out = (float *)to->out + row * d, sum = 0;
+    float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t j = 0; j < d; j++)
         sum += x[j] * x[j];
@@ -156,35 +176,48 @@ CPU_KERNEL static void norm_row(const struct norm_args *to, size_t row, size_t d
         out[j] = x[j] * rstd * w[j];
 }
 
+/* The norm of row i, x, into the values of p->norm. */
+static void norm_values(const struct rows_args *p, size_t i, const float *x, float *room)
+{
+    size_t d = (size_t)p->d;
+    norm_row(p->norm, i, d, x, cpu_store(p->c, p->norm->out, i * d, room));
+    cpu_stored(p->c, p->norm->out, i * d, d, room);
+}
+
 static void rms_norm_block(void *arg, int task, int thread)
 {
-    (void)thread;
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
+    struct rooms r = rooms_of(p, thread);
     for (size_t i = at.from; i < at.to; i++)
-        norm_row(p->norm, i, (size_t)p->d, p->x + i * (size_t)p->d);
+        norm_values(p, i, p->x + i * (size_t)p->d, r.out);
 }
 
 void cpu_rms_norm(struct backend *b, int n, int d, const float *x, const struct norm_args *norm)
 {
-    struct rows_args p = {.n = n, .d = d, .x = x, .norm = norm};
-    team_run(cpu_of(b)->team, cpu_blocks(n, ROWS), rms_norm_block, &p);
+    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .x = x, .norm = norm};
+    if (cpu_scratch(p.c, rooms_size(d)))
+        team_run(p.c->team, cpu_blocks(n, ROWS), rms_norm_block, &p);
 }
 
-CPU_KERNEL static void add_norm_block(void *arg, int task, int thread)
+CPU_KERNEL static void add_masked(float *out, const float *x, const float *y, const float *mask, size_t d)
+{
+#pragma omp simd
+    for (size_t j = 0; j < d; j++)
+        out[j] = x[j] + y[j] * mask[j];
+}
+
+static void add_norm_block(void *arg, int task, int thread)
 {
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
+    struct rooms r = rooms_of(p, thread);
     size_t d = (size_t)p->d;
-    float *mask = cpu_scratch_of(p->c, thread);
     for (size_t i = at.from; i < at.to; i++) {
-        const float *x = p->x + i * d, *y = p->y + i * d;
         float *out = p->out + i * d;
-        row_mask(p, mask, i);
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            out[j] = x[j] + y[j] * mask[j];
-        norm_row(p->norm, i, d, out);
+        row_mask(p, r.mask, i);
+        add_masked(out, p->x + i * d, cpu_wide(p->c, p->y, i * d, d, r.y), r.mask, d);
+        norm_values(p, i, out, r.out);
     }
 }
 
@@ -193,43 +226,55 @@ void cpu_add_norm(struct backend *b, int n, int d, float *out, const float *x, c
 {
     struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = out, .x = x, .y = y, .drop = drop,
                           .norm = norm};
-    if (cpu_scratch(p.c, cpu_mask_room(d)))
+    if (cpu_scratch(p.c, rooms_size(d)))
         team_run(p.c->team, cpu_blocks(n, ROWS), add_norm_block, &p);
 }
 
-/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)). Each task has its own sum of dw. */
-CPU_KERNEL static void rms_norm_backward_block(void *arg, int task, int thread)
+/* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)), dw += dout * x * rstd. dw may be NULL. */
+CPU_KERNEL static void norm_row_backward(const struct norm_args *norm, size_t row, size_t d, float *dx,
+                                         float *dw, const float *dout, const float *x)
+{
+    const float *w = norm->w;
+    float rstd = norm->rstd[row], sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t j = 0; j < d; j++)
+        sum += dout[j] * w[j] * x[j];
+    float k = sum / (float)d * rstd * rstd;
+#pragma omp simd
+    for (size_t j = 0; j < d; j++)
+        dx[j] += rstd * (dout[j] * w[j] - x[j] * k);
+    if (!dw)
+        return;
+#pragma omp simd
+    for (size_t j = 0; j < d; j++)
+        dw[j] += dout[j] * x[j] * rstd;
+}
+
+CPU_KERNEL static void multiply(float *out, const float *x, const float *mask, size_t d)
+{
+#pragma omp simd
+    for (size_t j = 0; j < d; j++)
+        out[j] = x[j] * mask[j];
+}
+
+/* Each task has its own sum of dw. */
+static void rms_norm_backward_block(void *arg, int task, int thread)
 {
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
+    struct rooms r = rooms_of(p, thread);
     size_t d = (size_t)p->d;
-    const float *w = p->norm->w;
     float *dw = p->sums ? p->sums + (size_t)task * d : NULL;
-    float *mask = p->branch ? cpu_scratch_of(p->c, thread) : NULL;
     if (dw)
         memset(dw, 0, d * sizeof(*dw));
     for (size_t i = at.from; i < at.to; i++) {
-        const float *x = p->x + i * d, *dout = p->y + i * d;
-        float *dx = p->out + i * d, rstd = p->norm->rstd[i], sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t j = 0; j < d; j++)
-            sum += dout[j] * w[j] * x[j];
-        float k = sum / (float)p->d * rstd * rstd;
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            dx[j] += rstd * (dout[j] * w[j] - x[j] * k);
-        if (mask) {
-            float *branch = p->branch + i * d;
-            row_mask(p, mask, i);
-#pragma omp simd
-            for (size_t j = 0; j < d; j++)
-                branch[j] = dx[j] * mask[j];
-        }
-        if (!dw)
+        float *dx = p->out + i * d;
+        norm_row_backward(p->norm, i, d, dx, dw, cpu_wide(p->c, p->y, i * d, d, r.y), p->x + i * d);
+        if (!p->branch)
             continue;
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            dw[j] += dout[j] * x[j] * rstd;
+        row_mask(p, r.mask, i);
+        multiply(cpu_store(p->c, p->branch, i * d, r.out), dx, r.mask, d);
+        cpu_stored(p->c, p->branch, i * d, d, r.out);
     }
 }
 
@@ -239,7 +284,7 @@ void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw
 {
     struct cpu *c = cpu_of(b);
     size_t blocks = (size_t)cpu_blocks(n, ROWS);
-    if ((dw && !cpu_shared(c, blocks * (size_t)d)) || (branch && !cpu_scratch(c, cpu_mask_room(d))))
+    if ((dw && !cpu_shared(c, blocks * (size_t)d)) || !cpu_scratch(c, rooms_size(d)))
         return;
     struct rows_args p = {.c = c, .n = n, .d = d, .out = dx, .sums = dw ? c->shared : NULL, .x = x, .y = dout,
                           .norm = norm, .branch = branch, .drop = drop};
@@ -251,110 +296,124 @@ void cpu_rms_norm_backward(struct backend *b, int n, int d, float *dx, float *dw
 
 /* --- dropout --- */
 
-/* out = x * mask */
-CPU_KERNEL static void dropout_block(void *arg, int task, int thread)
+/* Row i of what is dropped, in float32, and where the result may be put as float32. The stream's rows are x and
+ * out, rows of values y and to. */
+static const float *drop_in(const struct rows_args *p, size_t i, float *room)
 {
-    const struct rows_args *p = arg;
-    struct span at = rows_of(p, task);
     size_t d = (size_t)p->d;
-    float *mask = cpu_scratch_of(p->c, thread);
-    for (size_t i = at.from; i < at.to; i++) {
-        const float *x = p->x + i * d;
-        float *out = p->out + i * d;
-        cpu_mask(mask, p->d, p->drop, i, 0);
-#pragma omp simd
-        for (size_t j = 0; j < d; j++)
-            out[j] = x[j] * mask[j];
-    }
+    return p->y ? cpu_wide(p->c, p->y, i * d, d, room) : p->x + i * d;
 }
 
-static void copy_block(void *arg, int task, int thread)
+/* to = x * mask */
+static void dropout_block(void *arg, int task, int thread)
 {
-    (void)thread;
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
+    struct rooms r = rooms_of(p, thread);
     size_t d = (size_t)p->d;
-    memmove(p->out + at.from * d, p->x + at.from * d, (at.to - at.from) * d * sizeof(float));
+    for (size_t i = at.from; i < at.to; i++) {
+        const float *x = drop_in(p, i, r.y);
+        row_mask(p, r.mask, i);
+        multiply(p->to ? cpu_store(p->c, p->to, i * d, r.out) : p->out + i * d, x, r.mask, d);
+        if (p->to)
+            cpu_stored(p->c, p->to, i * d, d, r.out);
+    }
 }
 
 static void dropout_run(struct backend *b, struct rows_args *p)
 {
     p->c = cpu_of(b);
-    if (!cpu_drops(p->drop))
-        team_run(p->c->team, cpu_blocks(p->n, ROWS), copy_block, p);
-    else if (cpu_scratch(p->c, cpu_mask_room(p->d)))
+    if (cpu_scratch(p->c, rooms_size(p->d)))
         team_run(p->c->team, cpu_blocks(p->n, ROWS), dropout_block, p);
 }
 
 void cpu_dropout(struct backend *b, int n, int d, void *out, const float *x,
                  const struct dropout *drop)
 {
-    struct rows_args p = {.n = n, .d = d, .out = out, .x = x, .drop = drop};
+    struct rows_args p = {.n = n, .d = d, .to = out, .x = x, .drop = drop};
     dropout_run(b, &p);
 }
 
 void cpu_dropout_stream(struct backend *b, int n, int d, float *out, const float *x,
                         const struct dropout *drop)
 {
-    cpu_dropout(b, n, d, out, x, drop);
+    struct rows_args p = {.n = n, .d = d, .out = out, .x = x, .drop = drop};
+    dropout_run(b, &p);
 }
 
 void cpu_dropout_values(struct backend *b, int n, int d, void *out, const void *x,
                         const struct dropout *drop)
 {
-    cpu_dropout(b, n, d, out, x, drop);
+    struct rows_args p = {.n = n, .d = d, .to = out, .y = x, .drop = drop};
+    dropout_run(b, &p);
 }
 
+/* --- gates --- */
 
-CPU_KERNEL static void geglu_block(void *arg, int task, int thread)
+CPU_KERNEL static void geglu_row(float *out, const float *g, const float *u, const float *mask, size_t d)
+{
+#pragma omp simd
+    for (size_t j = 0; j < d; j++) {
+        float slope;
+        out[j] = g[j] * cpu_gelu_gate(g[j], &slope) * u[j] * mask[j];
+    }
+}
+
+static void geglu_block(void *arg, int task, int thread)
 {
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
+    struct rooms r = rooms_of(p, thread);
     size_t d = (size_t)p->d;
-    float *mask = cpu_scratch_of(p->c, thread);
     for (size_t i = at.from; i < at.to; i++) {
-        const float *g = p->x + i * 2 * d, *u = g + d;
-        float *out = p->out + i * d;
-        row_mask(p, mask, i);
-#pragma omp simd
-        for (size_t j = 0; j < d; j++) {
-            float slope;
-            out[j] = g[j] * cpu_gelu_gate(g[j], &slope) * u[j] * mask[j];
-        }
+        const float *g = cpu_wide(p->c, p->gu, i * 2 * d, 2 * d, r.gu);
+        row_mask(p, r.mask, i);
+        geglu_row(cpu_store(p->c, p->to, i * d, r.out), g, g + d, r.mask, d);
+        cpu_stored(p->c, p->to, i * d, d, r.out);
     }
 }
 
 void cpu_geglu(struct backend *b, int n, int d, void *out, const void *gu, const struct dropout *drop)
 {
-    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = out, .x = gu, .drop = drop};
-    if (cpu_scratch(p.c, cpu_mask_room(d)))
+    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .to = out, .gu = gu, .drop = drop};
+    if (cpu_scratch(p.c, rooms_size(d)))
         team_run(p.c->team, cpu_blocks(n, ROWS), geglu_block, &p);
 }
 
-CPU_KERNEL static void geglu_backward_block(void *arg, int task, int thread)
+/* dgu, gu [2 d]; dout [d] times its mask already */
+CPU_KERNEL static void geglu_row_backward(float *dgu, const float *gu, const float *dout, const float *mask,
+                                          size_t d)
+{
+    const float *g = gu, *u = gu + d;
+    float *dg = dgu, *du = dgu + d;
+#pragma omp simd
+    for (size_t j = 0; j < d; j++) {
+        float slope, s = cpu_gelu_gate(g[j], &slope), v = g[j], up = u[j];
+        float from = dout[j] * mask[j];
+        dg[j] = from * up * slope;
+        du[j] = from * v * s;
+    }
+}
+
+static void geglu_backward_block(void *arg, int task, int thread)
 {
     const struct rows_args *p = arg;
     struct span at = rows_of(p, task);
+    struct rooms r = rooms_of(p, thread);
     size_t d = (size_t)p->d;
-    float *mask = cpu_scratch_of(p->c, thread);
     for (size_t i = at.from; i < at.to; i++) {
-        const float *g = p->x + i * 2 * d, *u = g + d, *dout = p->y + i * d;
-        float *dg = p->out + i * 2 * d, *du = dg + d;
-        row_mask(p, mask, i);
-#pragma omp simd
-        for (size_t j = 0; j < d; j++) {
-            float slope, s = cpu_gelu_gate(g[j], &slope), v = g[j], up = u[j];
-            float from = dout[j] * mask[j];
-            dg[j] = from * up * slope;
-            du[j] = from * v * s;
-        }
+        const float *gu = cpu_wide(p->c, p->gu, i * 2 * d, 2 * d, r.gu);
+        row_mask(p, r.mask, i);
+        geglu_row_backward(cpu_store(p->c, p->to, i * 2 * d, r.out), gu,
+                           cpu_wide(p->c, p->y, i * d, d, r.y), r.mask, d);
+        cpu_stored(p->c, p->to, i * 2 * d, 2 * d, r.out);
     }
 }
 
 void cpu_geglu_backward(struct backend *b, int n, int d, void *dgu, const void *dout, const void *gu,
                         const struct dropout *drop)
 {
-    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .out = dgu, .x = gu, .y = dout, .drop = drop};
-    if (cpu_scratch(p.c, cpu_mask_room(d)))
+    struct rows_args p = {.c = cpu_of(b), .n = n, .d = d, .to = dgu, .y = dout, .gu = gu, .drop = drop};
+    if (cpu_scratch(p.c, rooms_size(d)))
         team_run(p.c->team, cpu_blocks(n, ROWS), geglu_backward_block, &p);
 }

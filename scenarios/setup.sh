@@ -1,7 +1,7 @@
 # scenarios/setup.sh: what quickstart.sh and tests/run.sh share: packages, configuration, build.
 # Sourced by them after `cd` to the repository; not a program of its own.
 
-packages="cmake ninja-build gcc g++ pkg-config libsimgrid-dev libuv1-dev libopenblas-dev libcjson-dev
+packages="cmake ninja-build gcc g++ pkg-config libsimgrid-dev libuv1-dev libopenblas-dev libdnnl-dev libcjson-dev
 libsentencepiece-dev libxxhash-dev libjemalloc-dev git"
 
 # Installs what is missing, or prints the line that would.

@@ -117,8 +117,8 @@ static void nonsense_is_refused(void)
     CHECK_HAS(program_text("err.txt"), "bench train: --lengths: expected samsum, fixed:IN,OUT or uniform");
     CHECK_INT(program("bench train --backend cpu --peak 3W"), 2);
     CHECK_HAS(program_text("err.txt"), "--peak: expected a speed");
-    CHECK_INT(program(SMALL " --precision bf16"), 2);
-    CHECK_HAS(program_text("err.txt"), "no backend \"cpu\" with precision \"bf16\"");
+    CHECK_INT(program(SMALL " --precision fp8"), 2);
+    CHECK_HAS(program_text("err.txt"), "no backend \"cpu\" with precision \"fp8\"");
     CHECK_INT(program(SMALL " --model no-such-folder"), 2);
     CHECK_INT(program("bench trian"), 2);
     CHECK_HAS(program_text("err.txt"), "did you mean \"train\"?");

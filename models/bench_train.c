@@ -15,6 +15,11 @@
 #define FREE_SHARE 0.95 /* of the free memory a pass may take: the machine has other work, too */
 enum { PRODUCT_CPU = 1024, PRODUCT_GPU = 8192, PRODUCT_WARMUP = 2 };
 
+/* Tokens of a client's step. */
+struct train_rows {
+    size_t in, out;
+};
+
 struct bench {
     const struct t5 *model;
     struct arena arena; /* owns this struct */
@@ -23,6 +28,7 @@ struct bench {
     struct lora_layout layout;
     struct trainer *trainer;
     struct train_job job;
+    struct train_rows *rows; /* [n_clients * local_steps] */
     struct t5_marks marks;
     double *part, at_s; /* while parts are asked for */
 };
@@ -132,14 +138,15 @@ static void count(struct cost_lengths *l, const struct sample *s)
     l->product += m * n;
 }
 
-/* Members over the samples, in order; what a round costs, and the rows of its largest step. */
-static void make_members(struct bench *b, const struct t5_config *c, struct train_limits *limits)
+/* Members over the samples, in order; what a round costs, and the rows of every step. */
+static void make_members(struct bench *b, const struct t5_config *c)
 {
     const struct bench_spec *s = &b->spec;
     size_t per_client = (size_t)s->local_steps * (size_t)s->batch;
     struct train_member *m = ARENA_NEW(&b->arena, struct train_member, (size_t)s->n_clients);
     struct cost_lengths *l = ARENA_NEW(&b->arena, struct cost_lengths, (size_t)s->local_steps);
     struct cost_shape shape = bench_shape(c, &s->lora);
+    b->rows = ARENA_NEW(&b->arena, struct train_rows, (size_t)s->n_clients * (size_t)s->local_steps);
     int *n_per_step = ARENA_NEW(&b->arena, int, (size_t)s->local_steps);
     for (int i = 0; i < s->local_steps; i++)
         n_per_step[i] = s->batch;
@@ -148,6 +155,9 @@ static void make_members(struct bench *b, const struct t5_config *c, struct trai
         for (size_t i = 0; i < per_client; i++) {
             list[i] = random_sample(b, c, (uint32_t)((size_t)k * per_client + i));
             count(&l[i / (size_t)s->batch], list[i]);
+            struct train_rows *rows = &b->rows[(size_t)k * (size_t)s->local_steps + i / (size_t)s->batch];
+            rows->in += (size_t)list[i]->n_input;
+            rows->out += (size_t)list[i]->n_target;
         }
         m[k] = (struct train_member){(uint32_t)k, list, n_per_step};
     }
@@ -156,8 +166,6 @@ static void make_members(struct bench *b, const struct t5_config *c, struct trai
         b->totals.n_in += n_in;
         b->totals.n_out += n_out;
         b->totals.flop += cost_packed_flop(&shape, &l[i]);
-        limits->max_input_rows = n_in > limits->max_input_rows ? n_in : limits->max_input_rows;
-        limits->max_target_rows = n_out > limits->max_target_rows ? n_out : limits->max_target_rows;
     }
     b->job.member = m;
 }
@@ -168,6 +176,46 @@ static void part_ended(void *user, enum t5_part part)
     double now_s = wall_s();
     b->part[part] += now_s - b->at_s;
     b->at_s = now_s;
+}
+
+/* Passes of n_abreast clients: the largest step of any. */
+static struct train_limits limits_of(const struct bench *b, int n_abreast)
+{
+    const struct bench_spec *s = &b->spec;
+    struct train_limits l = {.max_members = n_abreast,
+                             .max_batch = s->batch,
+                             .max_input = s->lengths.in_to,
+                             .max_target = s->lengths.out_to};
+    for (int first = 0; first < s->n_clients; first += n_abreast)
+        for (int step = 0; step < s->local_steps; step++) {
+            size_t in = 0, out = 0;
+            for (int k = first; k < first + n_abreast && k < s->n_clients; k++) {
+                in += b->rows[k * s->local_steps + step].in;
+                out += b->rows[k * s->local_steps + step].out;
+            }
+            l.max_input_rows = in > l.max_input_rows ? in : l.max_input_rows;
+            l.max_target_rows = out > l.max_target_rows ? out : l.max_target_rows;
+        }
+    return l;
+}
+
+/* As many clients a pass as memory_bytes allows, cut as compute.memory does. */
+static enum err_code fit(struct bench *b, const struct t5 *model, struct train_limits *limits, struct err *e)
+{
+    const struct bench_spec *s = &b->spec;
+    for (int n = s->n_clients;; n = (n + 1) / 2) {
+        *limits = limits_of(b, n);
+        b->totals.n_abreast = n;
+        size_t planned = trainer_plan(model, &s->lora, limits, &b->job.hyper, s->n_threads);
+        if (s->memory_bytes > 0 && (planned == 0 || (double)planned > s->memory_bytes)) {
+            if (n > 1)
+                continue;
+            return err_set(e, ERR_LIMIT, "a pass of one client needs %.0f MiB, allowed are %.0f",
+                           (double)planned / 0x1p20, s->memory_bytes / 0x1p20);
+        }
+        return planned ? check_free(t5_ops(model), (double)planned, "the pass", e)
+                       : err_set(e, ERR_MEMORY, "the pass is larger than any memory");
+    }
 }
 
 enum err_code bench_open(struct bench **out, const struct t5 *model, const struct bench_spec *spec,
@@ -181,17 +229,12 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     b->job.hyper = (struct train_hyper){
         .local_steps = spec->local_steps, .lr = 1, .dropout = spec->dropout};
     b->marks = (struct t5_marks){.ended = part_ended, .user = b};
-    struct train_limits limits = {.max_members = spec->n_clients,
-                                  .max_batch = spec->batch,
-                                  .max_input = spec->lengths.in_to,
-                                  .max_target = spec->lengths.out_to};
+    struct train_limits limits;
     enum err_code code = lora_check(&spec->lora, e);
     if (!code) {
         lora_layout_init(&b->layout, c, &spec->lora);
-        make_members(b, c, &limits);
-        size_t planned = trainer_plan(model, &spec->lora, &limits, &b->job.hyper, spec->n_threads);
-        code = planned ? check_free(t5_ops(model), (double)planned, "the pass", e)
-                       : err_set(e, ERR_MEMORY, "the pass is larger than any memory");
+        make_members(b, c);
+        code = fit(b, model, &limits, e);
     }
     if (!code)
         code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
@@ -213,6 +256,8 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     b->job.adapter_out = results;
     b->job.loss = ARENA_NEW(&b->arena, double, n);
     b->totals.n_bytes = trainer_bytes(b->trainer);
+    b->totals.n_weights = t5_bytes(model);
+    b->totals.n_results = n * size * sizeof(float);
     *out = b;
     return OK;
 }
@@ -242,7 +287,18 @@ enum err_code bench_round(struct bench *b, double *seconds, double part[N_T5_PAR
     b->part = part;
     b->at_s = begun_s;
     trainer_mark(b->trainer, part ? &b->marks : NULL);
-    enum err_code code = trainer_run(b->trainer, &b->job, e);
+    enum err_code code = OK;
+    struct train_job pass = b->job;
+    size_t size = b->layout.size;
+    for (int first = 0, n; !code && first < b->spec.n_clients; first += n) {
+        n = b->spec.n_clients - first;
+        n = n < b->totals.n_abreast ? n : b->totals.n_abreast;
+        pass.n_members = n;
+        pass.member = b->job.member + first;
+        pass.adapter_out = b->job.adapter_out + (size_t)first * size;
+        pass.loss = b->job.loss + first;
+        code = trainer_run(b->trainer, &pass, e);
+    }
     *seconds = wall_s() - begun_s;
     return code;
 }

@@ -27,6 +27,7 @@ struct bench_spec {
     float dropout;
     int n_threads;
     uint64_t seed;
+    double memory_bytes; /* of a pass at most: the cohort is cut into passes of so many clients; 0: not cut */
 };
 
 /* 10 clients x 2 steps x 8 samples of 64..160 and 16..40 tokens, rank 16 on q and v; one thread. */
@@ -36,6 +37,8 @@ struct bench_totals { /* of a round, all clients and steps */
     size_t n_in, n_out; /* tokens */
     double flop;        /* cost_packed_flop of each step */
     size_t n_bytes;     /* memory of a pass */
+    size_t n_weights, n_results; /* memory of the weights, and of what clients hand back */
+    int n_abreast;      /* clients of a pass */
 };
 
 /* Host memory that a pass on the CPU may take now; 0 for other backends and where it is not known. */

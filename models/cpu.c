@@ -127,8 +127,14 @@ static size_t cpu_memory_bytes(struct backend *b)
 /* Logits of a task per thread are the most, see cpu_loss.c. */
 static size_t cpu_scratch_bytes(int n_threads, size_t n_rows, int n_vocab)
 {
-    size_t rows = n_rows < 128 ? n_rows : 128;
-    return rows * (size_t)n_vocab * sizeof(float) * (size_t)n_threads;
+    (void)n_rows;
+    return (size_t)n_threads * cpu_logits_bytes(n_vocab, sizeof(float));
+}
+
+static size_t cpu_bf16_scratch_bytes(int n_threads, size_t n_rows, int n_vocab)
+{
+    (void)n_rows;
+    return (size_t)n_threads * cpu_logits_bytes(n_vocab, sizeof(uint16_t));
 }
 
 static enum err_code cpu_alloc(struct backend *b, void **out, size_t n_bytes, const char *what,
@@ -342,7 +348,7 @@ static void cpu_clip(struct backend *b, int n_members, size_t n, float *g, float
 
 /* What both precisions share. */
 #define CPU_SLOTS \
-    .close = cpu_close, .memory_bytes = cpu_memory_bytes, .scratch_bytes = cpu_scratch_bytes,      \
+    .close = cpu_close, .memory_bytes = cpu_memory_bytes,                                                  \
     .alloc = cpu_alloc, .free = cpu_free, .host_alloc = cpu_alloc, .host_free = cpu_free,          \
     .set = cpu_set, .get = cpu_set, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,          \
     .embed = cpu_embed, .embed_backward = cpu_embed_backward, .rms_norm = cpu_rms_norm,            \
@@ -364,6 +370,7 @@ const struct backend_ops cpu_backend = {
     .describe = cpu_describe,
     .narrow = cpu_narrow,
     .get_values = cpu_get_values,
+    .scratch_bytes = cpu_scratch_bytes,
     CPU_SLOTS,
 };
 
@@ -375,5 +382,6 @@ const struct backend_ops cpu_bf16_backend = {
     .describe = cpu_bf16_describe,
     .narrow = cpu_bf16_narrow,
     .get_values = cpu_bf16_get_values,
+    .scratch_bytes = cpu_bf16_scratch_bytes,
     CPU_SLOTS,
 };

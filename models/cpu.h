@@ -112,6 +112,9 @@ void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);
 void cpu_gemm_init(void);
 void cpu_gemm_describe(char *out, size_t n);
 
+/* Scratch of one thread for the head: logits of a task, and their gradients as values. */
+size_t cpu_logits_bytes(int n_vocab, size_t value_bytes);
+
 /* The slots of the other files. */
 void cpu_embed(struct backend *b, int n, int d, float *out, const float *table, const int32_t *ids);
 void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const float *dout,

@@ -6,7 +6,7 @@
 #include "models/cpu_math.h"
 
 /* Rows of an adapter's task; columns of a weight gradient's; rows it sums at a time, which stay in cache. */
-enum { LORA_ROWS = 128, COLS = 64, SUM_ROWS = 512 };
+enum { LORA_ROWS = 128, COLS = 64, SUM_ROWS = 512, FEW_ROWS = 32, MANY_ROWS = 4096 };
 
 void cpu_gemm_init(void)
 {
@@ -41,35 +41,48 @@ void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p)
                  p->ld_c);
 }
 
-/* A product cut into tasks of so many rows. */
+/* A product cut into tasks of so many rows and columns. */
 struct linear_args {
     const struct cpu *c;
     struct cpu_product all;
-    int rows;
+    int rows, cols;
 };
 
-/* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). */
+/* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). From
+ * MANY_ROWS on about 16, up to 512 rows, because each packs the weights again. */
 static int linear_rows(int n)
 {
-    int rows = (n / 32 + 15) / 16 * 16;
-    return rows < 32 ? 32 : cpu_min(rows, 256);
+    bool is_many = n >= MANY_ROWS;
+    int rows = (n / (is_many ? 16 : 32) + 15) / 16 * 16;
+    return rows < 32 ? 32 : cpu_min(rows, is_many ? 512 : 256);
 }
 
 static void linear_block(void *arg, int task, int thread)
 {
     const struct linear_args *p = arg;
     struct cpu_product part = p->all;
-    size_t from = (size_t)task * (size_t)p->rows;
-    part.m = cpu_min(p->rows, p->all.m - (int)from);
-    part.a = cpu_const_at(p->c, part.a, from * part.ld_a);
-    part.c = cpu_at(p->c, part.c, from * part.ld_c);
+    int across = cpu_blocks(part.n, p->cols);
+    size_t row = (size_t)(task / across) * (size_t)p->rows, col = (size_t)(task % across) * (size_t)p->cols;
+    part.m = cpu_min(p->rows, p->all.m - (int)row);
+    part.n = cpu_min(p->cols, p->all.n - (int)col);
+    part.a = cpu_const_at(p->c, part.a, row * part.ld_a);
+    part.b = cpu_const_at(p->c, part.b, part.is_b_t ? col * part.ld_b : col);
+    part.c = cpu_at(p->c, part.c, row * part.ld_c + col);
     cpu_product(p->c, thread, &part);
+}
+
+/* Few rows, those of decoding, are one block: its columns are shared out then. */
+static int linear_cols(int m, int n)
+{
+    int cols = (n / 8 + 63) / 64 * 64;
+    return m > FEW_ROWS ? n : cols < 64 ? 64 : cols;
 }
 
 static void linear_run(struct backend *b, const struct cpu_product *all)
 {
-    struct linear_args p = {cpu_of(b), *all, linear_rows(all->m)};
-    team_run(p.c->team, cpu_blocks(all->m, p.rows), linear_block, &p);
+    struct linear_args p = {cpu_of(b), *all, linear_rows(all->m), linear_cols(all->m, all->n)};
+    if (all->m > 0)
+        team_run(p.c->team, cpu_blocks(all->m, p.rows) * cpu_blocks(all->n, p.cols), linear_block, &p);
 }
 
 void cpu_linear(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,

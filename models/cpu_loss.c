@@ -4,9 +4,10 @@
 #include "models/cpu.h"
 #include "models/cpu_math.h"
 
-/* Logits of one task: about a megabyte, the size of a core's cache, but 32 to 128 rows. With dw, the
- * gradients of CHUNK_ROWS rows of logits are kept until each VOCAB_COLS columns of dw are summed. */
-enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256 };
+/* Logits of one task: about a megabyte, the size of a core's cache, but 64 to 128 rows, because each task packs the
+ * weights again. With dw, the gradients of CHUNK_ROWS rows of logits are kept until each VOCAB_COLS columns of dw
+ * are summed. */
+enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256, TOP_ROWS = 32, TOP_COLS = 2048 };
 
 struct loss_args {
     struct cpu *c;
@@ -25,7 +26,13 @@ struct loss_args {
 static int loss_rows(int n_vocab)
 {
     int rows = TASK_VALUES / n_vocab / 16 * 16;
-    return rows < 32 ? 32 : cpu_min(rows, 128);
+    return rows < 64 ? 64 : cpu_min(rows, 128);
+}
+
+size_t cpu_logits_bytes(int n_vocab, size_t value_bytes)
+{
+    size_t n = (size_t)loss_rows(n_vocab) * (size_t)n_vocab;
+    return n * (sizeof(float) + (value_bytes < sizeof(float) ? value_bytes : 0));
 }
 
 /* z [n] of one row: gives nll; with is_gradient z becomes scale * d nll / d z. */
@@ -146,25 +153,42 @@ CPU_KERNEL static int argmax_row(const float *z, int n)
     return first;
 }
 
-static void argmax_block(void *arg, int task, int thread)
+/* Some columns of the logits of TOP_ROWS rows from chunk_from on, in shared. */
+static void columns_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
-    size_t v = (size_t)p->n_vocab;
-    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
-    float *z = cpu_scratch_of(p->c, thread);
-    logits(p, thread, from, rows, z);
-    for (int i = 0; i < rows; i++)
-        p->best[from + i] = argmax_row(z + (size_t)i * v, p->n_vocab);
+    size_t d = (size_t)p->d, col = (size_t)task * TOP_COLS;
+    struct cpu_product q = {.m = p->chunk_n, .n = cpu_min(TOP_COLS, p->n_vocab - (int)col), .k = p->d,
+                            .a = cpu_const_at(p->c, p->x, (size_t)p->chunk_from * d), .ld_a = d,
+                            .b = cpu_const_at(p->c, p->w, col * d), .ld_b = d, .is_b_t = true, .is_c_wide = true,
+                            .c = p->c->shared + col, .ld_c = (size_t)p->n_vocab};
+    cpu_product(p->c, thread, &q);
+}
+
+/* Logits of TOP_ROWS rows at a time, shared out by columns because rows are few, then row_block for each row. */
+static void top_run(struct loss_args *p, team_fn *row_block)
+{
+    if (!cpu_shared(p->c, (size_t)TOP_ROWS * (size_t)p->n_vocab))
+        return;
+    for (p->chunk_from = 0; p->chunk_from < p->n; p->chunk_from += TOP_ROWS) {
+        p->chunk_n = cpu_min(TOP_ROWS, p->n - p->chunk_from);
+        team_run(p->c->team, cpu_blocks(p->n_vocab, TOP_COLS), columns_block, p);
+        team_run(p->c->team, p->chunk_n, row_block, p);
+    }
+}
+
+static void argmax_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct loss_args *p = arg;
+    p->best[p->chunk_from + task] = argmax_row(p->c->shared + (size_t)task * (size_t)p->n_vocab, p->n_vocab);
 }
 
 void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                      int32_t *best)
 {
-    struct cpu *c = cpu_of(b);
-    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .rows = 32, .x = x, .w = w,
-                          .best = best};
-    if (cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
-        team_run(c->team, cpu_blocks(n, p.rows), argmax_block, &p);
+    struct loss_args p = {.c = cpu_of(b), .n = n, .d = d, .n_vocab = n_vocab, .x = x, .w = w, .best = best};
+    top_run(&p, argmax_block);
 }
 
 /* log of the softmax's denominator */
@@ -199,26 +223,20 @@ static void top_of_row(const float *z, int n, int k, int32_t *index, float *valu
 
 static void top_block(void *arg, int task, int thread)
 {
+    (void)thread;
     const struct loss_args *p = arg;
-    size_t v = (size_t)p->n_vocab, k = (size_t)p->k;
-    int from = task * p->rows, rows = cpu_min(p->rows, p->n - from);
-    float *z = cpu_scratch_of(p->c, thread);
-    logits(p, thread, from, rows, z);
-    for (int i = 0; i < rows; i++) {
-        size_t at = (size_t)(from + i) * k;
-        float denominator = log_sum(z + (size_t)i * v, p->n_vocab);
-        top_of_row(z + (size_t)i * v, p->n_vocab, p->k, p->best + at, p->logp + at);
-        for (size_t j = 0; j < k; j++)
-            p->logp[at + j] -= denominator;
-    }
+    size_t k = (size_t)p->k, at = (size_t)(p->chunk_from + task) * k;
+    const float *z = p->c->shared + (size_t)task * (size_t)p->n_vocab;
+    float denominator = log_sum(z, p->n_vocab);
+    top_of_row(z, p->n_vocab, p->k, p->best + at, p->logp + at);
+    for (size_t j = 0; j < k; j++)
+        p->logp[at + j] -= denominator;
 }
 
 void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
                   int32_t *index, float *logp)
 {
-    struct cpu *c = cpu_of(b);
-    struct loss_args p = {.c = c, .n = n, .d = d, .n_vocab = n_vocab, .rows = 32, .x = x, .w = w,
-                          .best = index, .k = k, .logp = logp};
-    if (cpu_scratch(c, (size_t)p.rows * (size_t)n_vocab))
-        team_run(c->team, cpu_blocks(n, p.rows), top_block, &p);
+    struct loss_args p = {.c = cpu_of(b), .n = n, .d = d, .n_vocab = n_vocab, .x = x, .w = w, .best = index,
+                          .k = k, .logp = logp};
+    top_run(&p, top_block);
 }

@@ -120,6 +120,13 @@ enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
     return OK;
 }
 
+size_t evaluator_bytes(const struct evaluator *v)
+{
+    if (!v)
+        return 0;
+    return t5_work_bytes(v->work) + v->lora.size * sizeof(float) + (v->own ? t5_bytes(v->own) : 0);
+}
+
 void evaluator_close(struct evaluator *v)
 {
     if (!v)

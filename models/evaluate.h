@@ -40,6 +40,8 @@ enum err_code evaluator_open(struct evaluator **out, const struct t5 *model,
                              const struct dataset *heldout, const struct eval_spec *spec,
                              int n_threads, struct err *e);
 void evaluator_close(struct evaluator *v);
+/* Backend memory that it holds: its pass, an adapter, with is_full a copy of the weights. NULL: 0. */
+size_t evaluator_bytes(const struct evaluator *v);
 
 /* One evaluation at a time per evaluator; call it from any thread. adapter [lora_size], or with
  * is_full [t5_n_flat], host; NULL: none, the model as it was opened (not with is_full). */

@@ -87,6 +87,7 @@ struct hash128 t5_hash(const struct t5 *m);
  * product stand end to end (q k v; cross k v; wi_0 wi_1); others begin at multiples of 16, with
  * zeros between. --- */
 size_t t5_n_flat(const struct t5 *m); /* values, with the zeros */
+size_t t5_bytes(const struct t5 *m);  /* backend memory of the weights, in float32 and as values */
 size_t t5_n_tensors(const struct t5 *m);
 const struct t5_tensor *t5_tensor_at(const struct t5 *m, size_t i);
 const struct t5_tensor *t5_tensor_find(const struct t5 *m, const char *name); /* or NULL */
@@ -134,7 +135,7 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
                            const struct lora_layout *lora, const struct t5_limits *limits,
                            int n_threads, struct err *e);
 void t5_work_close(struct t5_work *w); /* NULL is fine */
-size_t t5_work_bytes(const struct t5_work *w);
+size_t t5_work_bytes(const struct t5_work *w); /* as planned, the backend's scratch included */
 /* The work's own backend, to allocate and move what belongs to its passes. */
 struct backend *t5_work_backend(const struct t5_work *w);
 /* T5_FULL: gradients of all weights, t5_n_flat values of backend memory; NULL in other modes. */

@@ -161,6 +161,11 @@ size_t t5_n_flat(const struct t5 *m)
     return m->n_flat;
 }
 
+size_t t5_bytes(const struct t5 *m)
+{
+    return m->n_flat * (sizeof(float) + (m->values != m->w ? m->ops->value_bytes : 0));
+}
+
 size_t t5_n_tensors(const struct t5 *m)
 {
     return m->n_tensors;

@@ -166,6 +166,11 @@ static struct t5_work *make_work(const struct t5 *model, enum t5_mode mode,
     return w;
 }
 
+static size_t scratch_of(const struct t5 *model, const struct t5_limits *limits, int n_threads)
+{
+    return model->ops->scratch_bytes(n_threads, limits->max_out, model->config.vocab);
+}
+
 size_t t5_work_plan(const struct t5 *model, enum t5_mode mode, const struct lora_layout *lora,
                     const struct t5_limits *limits, int n_threads)
 {
@@ -173,7 +178,7 @@ size_t t5_work_plan(const struct t5 *model, enum t5_mode mode, const struct lora
     struct plan p = {.value_bytes = model->ops->value_bytes};
     plan_all(w, &p);
     t5_work_close(w);
-    size_t scratch = model->ops->scratch_bytes(n_threads, limits->max_out, model->config.vocab), all;
+    size_t scratch = scratch_of(model, limits, n_threads), all;
     return p.is_too_big || !size_add(p.n, scratch, &all) ? 0 : all;
 }
 
@@ -187,6 +192,7 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
     struct plan p = {.value_bytes = model->ops->value_bytes};
     plan_all(w, &p);
     w->n_bytes = p.n;
+    w->n_scratch = scratch_of(model, limits, n_threads);
     enum err_code code = OK;
     if (p.is_too_big)
         code = err_set(e, ERR_LIMIT,
@@ -221,7 +227,7 @@ void t5_work_close(struct t5_work *w)
 
 size_t t5_work_bytes(const struct t5_work *w)
 {
-    return w->n_bytes;
+    return w->n_bytes + w->n_scratch;
 }
 
 struct backend *t5_work_backend(const struct t5_work *w)

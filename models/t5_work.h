@@ -40,7 +40,7 @@ struct t5_work {
     const struct lora_layout *lora;
     struct t5_limits limits;
     void *block; /* all backend memory of the work */
-    size_t n_bytes;
+    size_t n_bytes, n_scratch; /* of it, and what operations take for themselves */
 
     struct t5_side side[2]; /* encoder, decoder */
     int32_t *label;

@@ -77,7 +77,7 @@ enum err_code trainer_open(struct trainer **out, const struct t5 *model,
                            const struct lora_spec *lora, const struct train_limits *limits,
                            int n_threads, struct err *e);
 void trainer_close(struct trainer *t);         /* NULL is fine */
-size_t trainer_bytes(const struct trainer *t); /* memory planned for one pass */
+size_t trainer_bytes(const struct trainer *t); /* memory planned for one pass, the backend's scratch included */
 size_t trainer_size(const struct trainer *t);  /* values of one adapter */
 
 /* Who is told about the parts of every step from now on, see models/t5.h; NULL: nobody. marks outlives its

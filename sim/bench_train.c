@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "models/bench_generate.h"
 #include "sim/base/text.h"
 #include "sim/bench.h"
 #include "sim/cli.h"
@@ -13,8 +14,8 @@ enum { WARMUP = 2 };
 #define WATTS_S 3.0 /* rounds go on so long where watts are measured */
 
 struct args {
-    const char *backend, *precision, *model, *lengths, *peak, *json;
-    int64_t repeats, workers, clients, batch, steps, rank;
+    const char *backend, *precision, *model, *lengths, *peak, *json, *memory;
+    int64_t repeats, workers, clients, batch, steps, rank, generate;
     bool has_parts;
 };
 
@@ -35,6 +36,8 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
                  &a->lengths),
         CLI_INT("repeats", "N", "timed rounds (default: 5)", 1, BENCH_MAX_REPEATS, &a->repeats),
         CLI_INT("workers", "N", "threads, on the CPU (default: one per core)", 1, 1024, &a->workers),
+        CLI_TEXT("memory", "SIZE", "of a pass at most, as compute.memory: 1500MB (default: any)", &a->memory),
+        CLI_INT("generate", "N", "instead: decode 32 inputs greedily, N new tokens each", 1, 1024, &a->generate),
         CLI_TEXT("peak", "RATE", "989TFLOP/s: what utilisation is relative to", &a->peak),
         CLI_FLAG("parts", "a step's parts too", &a->has_parts),
         CLI_TEXT("json", "FILE", "write the figures; - prints them alone", &a->json),
@@ -82,13 +85,12 @@ static void print_parts(const struct bench_result *r, int steps)
     printf("%-16s %12.3f   waiting for each part to end\n", "total", 1e3 * sum_s / steps);
 }
 
-static void print(const struct args *a, const struct t5_config *c, bool is_made_up,
-                  const struct bench_machine *m, const struct bench_totals *t,
-                  const struct bench_result *r)
+/* What will be done and what it takes, before it begins. */
+static void print_plan(const struct args *a, const struct t5_config *c, bool is_made_up,
+                       const struct bench_machine *m, const struct bench_totals *t)
 {
-    struct figures f = figures_of(t, r, (int)a->steps, m);
-    double steps = (double)a->steps;
-    char rate[32];
+    double weights = (double)t->n_weights / 0x1p20, pass = (double)t->n_bytes / 0x1p20;
+    double results = (double)t->n_results / 0x1p20;
     printf("model    %s, %.4g M weights%s; width %d, %d + %d layers, adapters of rank %" PRId64 "\n",
            a->model, 1e-6 * (double)t5_parameters(c),
            is_made_up ? " (made up: speed does not depend on them)" : "", c->d_model, c->n_enc, c->n_dec,
@@ -97,7 +99,20 @@ static void print(const struct args *a, const struct t5_config *c, bool is_made_
            "%zu target tokens a round\n",
            a->clients, a->steps, a->batch, a->lengths, t->n_in, t->n_out);
     bench_machine_print(m);
-    printf("memory   %.0f MiB per pass\n\n", (double)t->n_bytes / 1048576.0);
+    printf("memory   weights %.0f + pass %.0f", weights, pass);
+    if (t->n_abreast < a->clients)
+        printf(" (%d client%s at a time)", t->n_abreast, t->n_abreast == 1 ? "" : "s");
+    printf(" + results %.0f MiB\n", results);
+    fflush(stdout);
+}
+
+static void print(const struct args *a, const struct bench_machine *m, const struct bench_totals *t,
+                  const struct bench_result *r)
+{
+    struct figures f = figures_of(t, r, (int)a->steps, m);
+    double steps = (double)a->steps;
+    char rate[32];
+    printf("peak     memory of this process %.0f MiB\n\n", bench_peak_bytes() / 0x1p20);
     printf("local step   %.3f ms, the whole cohort (%.3f .. %.3f), median of %" PRId64 " rounds\n",
            1e3 * f.step_s, 1e3 * r->min_s / steps, 1e3 * r->max_s / steps, a->repeats);
     printf("tokens       %.0f per s\n", f.tokens_per_s);
@@ -129,6 +144,9 @@ static enum err_code write(const struct args *a, bool is_made_up, const struct b
     json_out_int(&o, "tokens", (int64_t)(t->n_in + t->n_out));
     json_out_double(&o, "flop", t->flop);
     json_out_int(&o, "bytes", (int64_t)t->n_bytes);
+    json_out_int(&o, "planned_bytes", (int64_t)(t->n_bytes + t->n_weights + t->n_results));
+    json_out_double(&o, "peak_bytes", bench_peak_bytes());
+    json_out_int(&o, "clients_abreast", t->n_abreast);
     json_out_double(&o, "median_s", r->median_s);
     json_out_double(&o, "min_s", r->min_s);
     json_out_double(&o, "max_s", r->max_s);
@@ -162,15 +180,55 @@ static enum err_code time_it(const struct args *a, const struct bench_spec *spec
     enum err_code code = bench_model(&model, a->model, m->choice.ops, &is_made_up, e);
     if (!code)
         code = bench_open(&b, model, spec, e);
+    bool is_told = !a->json || strcmp(a->json, "-") != 0;
+    if (!code && is_told)
+        print_plan(a, t5_config_of(model), is_made_up, m, bench_totals(b));
     if (!code)
         code = bench_time(b, &how, m->watts, &r, e);
     if (!code && m->watts)
         watts_about(m->watts, &m->about); /* the clock under load */
-    if (!code && (!a->json || strcmp(a->json, "-") != 0))
-        print(a, t5_config_of(model), is_made_up, m, bench_totals(b), &r);
+    if (!code && is_told)
+        print(a, m, bench_totals(b), &r);
     if (!code && a->json)
         code = write(a, is_made_up, m, bench_totals(b), &r, e);
     bench_close(b);
+    t5_close(model);
+    return code;
+}
+
+/* The work of the peers' `generate`, whatever the cohort's size. */
+static enum err_code generate(const struct args *a, const struct bench_spec *spec, const struct bench_machine *m,
+                              struct err *e)
+{
+    struct t5 *model = NULL;
+    struct bench_texts t;
+    bool is_made_up = false;
+    enum err_code code = bench_model(&model, a->model, m->choice.ops, &is_made_up, e);
+    if (!code)
+        code = bench_generate(&t, model, spec, (int)a->generate, (int)a->repeats, e);
+    if (!code && (!a->json || strcmp(a->json, "-") != 0)) {
+        bench_machine_print(m);
+        printf("memory   weights %.0f + pass %.0f MiB\n", (double)t5_bytes(model) / 0x1p20,
+               (double)t.n_bytes / 0x1p20);
+        printf("generate %d texts, %zu tokens of %zu input tokens: %.3f s (%.3f .. %.3f), %.0f tokens per s\n",
+               BENCH_TEXTS, t.n_new, t.n_in, t.median_s, t.min_s, t.max_s, (double)t.n_new / t.median_s);
+    }
+    if (!code && a->json) {
+        struct json_out o;
+        json_out_init(&o);
+        json_out_begin_inline(&o, NULL, '{');
+        json_out_string(&o, "workload", "generate");
+        json_out_string(&o, "model", a->model);
+        json_out_int(&o, "tokens", (int64_t)t.n_new);
+        json_out_int(&o, "input_tokens", (int64_t)t.n_in);
+        json_out_double(&o, "median_s", t.median_s);
+        json_out_double(&o, "min_s", t.min_s);
+        json_out_double(&o, "max_s", t.max_s);
+        json_out_double(&o, "peak_bytes", bench_peak_bytes());
+        bench_machine_write(m, &o, "machine");
+        json_out_end(&o, '}');
+        code = bench_write(&o, a->json, e);
+    }
     t5_close(model);
     return code;
 }
@@ -196,9 +254,13 @@ enum err_code bench_cmd_train(int argc, char **argv, struct err *e)
     spec.batch = (int)a.batch;
     spec.local_steps = (int)a.steps;
     spec.n_threads = (int)a.workers;
+    if (a.memory)
+        code = text_quantity(a.memory, UNIT_SIZE_BYTES, 1e6, 1e15, &spec.memory_bytes, e);
+    if (code)
+        return err_in(e, code, "bench train: --memory");
     code = bench_machine_open(&m, a.backend, a.precision, a.peak, spec.n_threads, e);
     if (!code) {
-        code = time_it(&a, &spec, &m, e);
+        code = a.generate ? generate(&a, &spec, &m, e) : time_it(&a, &spec, &m, e);
         bench_machine_close(&m);
     }
     return code;

@@ -303,15 +303,19 @@ void learner_describe(const struct learner *l, char *out, size_t n)
     char empty[64] = "", test[64] = "", passes[64] = "";
     size_t chunk = learner_chunk(&l->spec);
     if (chunk < l->spec.n_per_round)
-        snprintf(passes, sizeof(passes), ", %zu client%s at a time", chunk, chunk == 1 ? "" : "s");
+        snprintf(passes, sizeof(passes), " (%zu client%s at a time)", chunk, chunk == 1 ? "" : "s");
     if (n_empty)
         snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);
     if (l->test)
         snprintf(test, sizeof(test), ", %zu to test on", l->test->n);
+    double weights = (double)t5_bytes(l->model), evaluation = (double)evaluator_bytes(l->evaluator);
     snprintf(out, n,
-             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; %.0f MiB per pass%s",
+             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; memory: weights %.0f + "
+             "pass %.0f%s + evaluation %.0f + results %.0f MiB",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, empty, test, (double)trainer_bytes(l->trainer) / 1048576.0, passes);
+             l->train->n, l->heldout->n, empty, test, weights / 0x1p20,
+             (double)trainer_bytes(l->trainer) / 0x1p20, passes, evaluation / 0x1p20,
+             (double)l->spec.n_per_round * (double)l->size * sizeof(float) / 0x1p20);
 }
 
 size_t learner_adapter_size(const struct learner *l)

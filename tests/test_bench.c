@@ -104,6 +104,64 @@ static void train_prints_and_writes_the_same_figures_and_they_add_up(void)
     json_close(doc);
 }
 
+static void load(struct json_doc **doc)
+{
+    struct err e = {0};
+    if (json_load(doc, PROGRAM_DIR "/b.json", &e)) {
+        printf("%s\n", e.text);
+        exit(1);
+    }
+}
+
+/* FLAN-T5-small's shape, so that the pass is large beside the program. */
+static void the_plan_is_what_the_process_takes(void)
+{
+    const char *const precision[] = {"float32", "bf16"};
+    struct backend_choice choice;
+    for (int i = 0; i < 2; i++) {
+        struct json_doc *doc = NULL;
+        if (backend_pick(&choice, "cpu", precision[i], NULL))
+            continue;
+        CHECK_INT(program("bench train --backend cpu --peak 1TFLOP/s --repeats 1 --model flan-t5-small --clients 2 "
+                          "--batch 2 --steps 1 --lengths fixed:512,95 --precision %s --json b.json", precision[i]), 0);
+        CHECK_HAS(program_text("out.txt"), "memory   weights ");
+        load(&doc);
+#ifndef VERYEDGE_SANITIZED
+        CHECK_REL(number(json_root(doc), "peak_bytes"), number(json_root(doc), "planned_bytes"), 0.1);
+#endif
+        json_close(doc);
+    }
+}
+
+static void a_limit_cuts_the_cohort_and_changes_rounding_only(void)
+{
+    struct json_doc *doc = NULL;
+    CHECK_INT(program(SMALL " --json b.json"), 0);
+    load(&doc);
+    double whole = number(json_root(doc), "bytes"), loss = number(json_root(doc), "loss");
+    CHECK_INT(number(json_root(doc), "clients_abreast"), 2);
+    json_close(doc);
+    CHECK_INT(program(SMALL " --json b.json --memory %.0fB", whole - 1), 0);
+    load(&doc);
+    CHECK_INT(number(json_root(doc), "clients_abreast"), 1);
+    CHECK_TRUE(number(json_root(doc), "bytes") < whole);
+    CHECK_REL(number(json_root(doc), "loss"), loss, 1e-4); /* rounding, after two steps at rate 1 */
+    json_close(doc);
+    CHECK_INT(program(SMALL " --memory 1MB"), 2);
+    CHECK_HAS(program_text("err.txt"), "a pass of one client needs");
+}
+
+static void generate_writes_all_the_tokens_it_was_asked_for(void)
+{
+    struct json_doc *doc = NULL;
+    CHECK_INT(program("bench train --backend cpu --peak 1TFLOP/s --repeats 1 --generate 8 --json b.json"), 0);
+    CHECK_HAS(program_text("out.txt"), "generate 32 texts");
+    load(&doc);
+    CHECK_TRUE(number(json_root(doc), "tokens") > 0 && number(json_root(doc), "tokens") <= 32 * 8);
+    CHECK_TRUE(number(json_root(doc), "median_s") > 0);
+    json_close(doc);
+}
+
 static void json_alone_is_one_line_on_stdout(void)
 {
     CHECK_INT(program(SMALL " --json -"), 0);
@@ -229,6 +287,9 @@ int main(void)
     CASE(uniform_lengths_reach_both_ends_and_no_further);
     CASE(samsum_lengths_have_the_fits_moments);
     CASE(train_prints_and_writes_the_same_figures_and_they_add_up);
+    CASE(the_plan_is_what_the_process_takes);
+    CASE(a_limit_cuts_the_cohort_and_changes_rounding_only);
+    CASE(generate_writes_all_the_tokens_it_was_asked_for);
     CASE(json_alone_is_one_line_on_stdout);
     CASE(nonsense_is_refused);
     CASE(a_gpus_peak_is_its_data_sheets);

@@ -26,6 +26,7 @@ struct bench_timing {
     int repeats;    /* 1 .. BENCH_MAX_REPEATS */
     double least_s; /* rounds behind the repeats heat the machine until then; for the watts */
     bool has_parts;
+    bool (*is_stopped)(void); /* asked between rounds: true ends with ERR_INTERRUPTED; NULL: never */
 };
 
 struct bench_result {

@@ -2,6 +2,7 @@
  * measured it, and a profile of it that scenarios can name. */
 #include <inttypes.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -41,7 +42,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_TEXT("tdp", "WATTS", "65W: what the machine may draw, where it does not say so itself", &a->tdp),
         CLI_FLAG("quick", "mini-batches 1 to 8 with one repeat, not 1 to 128 with five", &a->is_quick),
         CLI_TEXT("name", "NAME", "of the device in scenarios and results (default: this-machine)", &a->name),
-        CLI_TEXT("out", "FILE", "the profile (default: NAME.json)", &a->out),
+        CLI_TEXT("out", "FILE", "the profile, written as it grows (default: NAME.json)", &a->out),
         CLI_END,
     };
     const struct cli cli = {
@@ -72,6 +73,32 @@ struct session {
     int n;
     struct row row[MAX_ROWS];
 };
+
+/* --- Ctrl-C --- */
+
+static void once(int signum)
+{
+    (void)signum;
+}
+
+/* A first SIGINT or SIGTERM is noted between rounds, a second one ends the process. The note is the signal's own
+ * action, which the first one puts back to the default; where it was ignored, as behind nohup, it stays so. */
+static void interrupt_listen(void)
+{
+    const struct sigaction note = {.sa_handler = once, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
+    struct sigaction now;
+    if (sigaction(SIGINT, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        sigaction(SIGINT, &note, NULL);
+    if (sigaction(SIGTERM, NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+        sigaction(SIGTERM, &note, NULL);
+}
+
+static bool is_interrupted(void)
+{
+    struct sigaction on_int, on_term;
+    return (sigaction(SIGINT, NULL, &on_int) == 0 && on_int.sa_handler == SIG_DFL) ||
+           (sigaction(SIGTERM, NULL, &on_term) == 0 && on_term.sa_handler == SIG_DFL);
+}
 
 /* --- measuring --- */
 
@@ -125,7 +152,8 @@ static enum err_code measure(struct session *s, const struct t5 *model, struct b
     struct bench_timing how = {.warmup = 1,
                                .repeats = is_quick ? QUICK_REPEATS : REPEATS,
                                .least_s = WATTS_S,
-                               .has_parts = true};
+                               .has_parts = true,
+                               .is_stopped = is_interrupted};
     spec->batch = r->minibatch;
     enum err_code code = bench_open(&b, model, spec, e);
     if (!code)
@@ -138,74 +166,24 @@ static enum err_code measure(struct session *s, const struct t5 *model, struct b
     return code;
 }
 
-/* Mini-batches upward until one does not fit. */
-static enum err_code measure_model(struct session *s, const char *name, struct bench_spec *spec,
-                                   struct err *e)
-{
-    struct t5 *model = NULL;
-    bool is_made_up = false, is_over = false;
-    int last = s->a->is_quick ? MAX_QUICK : MAX_MINIBATCH;
-    struct err why = {0};
-    enum err_code code = bench_model(&model, name, s->m.choice.ops, &is_made_up, &why);
-    is_over = code == ERR_MEMORY;
-    if (code && !is_over) {
-        if (e)
-            *e = why;
-        return code;
-    }
-    print_head(s, name, is_made_up);
-    for (int batch = 1; batch <= last && (batch == 1 || !is_over); batch *= 2) {
-        struct row *r = &s->row[s->n];
-        *r = (struct row){.model = name, .minibatch = batch};
-        code = is_over ? ERR_MEMORY : measure(s, model, spec, r, &why);
-        r->is_out_of_memory = is_over = code == ERR_MEMORY;
-        if (code && !is_over)
-            break;
-        s->n++;
-        print_row(s, r);
-        if (is_over)
-            printf("%10s  %s\n", "", why.text);
-    }
-    t5_close(model);
-    if (code && !is_over && e)
-        *e = why;
-    return is_over ? OK : code;
-}
-
-static void measure_idle(struct session *s)
-{
-    s->idle_w = (double)NAN;
-    if (!s->m.watts)
-        return;
-    watts_begin(s->m.watts);
-    nanosleep(&(struct timespec){IDLE_S, 0}, NULL);
-    s->idle_w = watts_mean(s->m.watts, NULL);
-}
-
-static enum err_code measure_memory(struct session *s, struct err *e)
-{
-    const struct backend_ops *ops = s->m.choice.ops;
-    struct backend *b = NULL;
-    enum err_code code = ops->open(&b, 1, e);
-    if (code)
-        return code;
-    s->memory_bytes = (double)ops->memory_bytes(b);
-    ops->close(b);
-    return OK;
-}
-
 /* --- the profile --- */
 
-static enum err_code make_device(const struct session *s, struct device *d, struct roofline_fit *fit,
-                                 struct err *e)
+static int n_measured(const struct session *s)
+{
+    int n = 0;
+    for (int i = 0; i < s->n; i++)
+        n += !s->row[i].is_out_of_memory;
+    return n;
+}
+
+/* At least one row is measured. */
+static void make_device(const struct session *s, struct device *d, struct roofline_fit *fit)
 {
     struct roofline_point point[MAX_ROWS];
     int n = 0;
     for (int i = 0; i < s->n; i++)
         if (!s->row[i].is_out_of_memory)
             point[n++] = s->row[i].point;
-    if (n == 0)
-        return err_set(e, ERR_MEMORY, "no mini-batch of any model fits this machine's memory");
     roofline_fit(n, point, fit);
     *d = (struct device){.roof = fit->roof, .memory_bytes = s->memory_bytes, .measure_source = "measured"};
     snprintf(d->name, sizeof(d->name), "%s", s->a->name);
@@ -220,7 +198,6 @@ static enum err_code make_device(const struct session *s, struct device *d, stru
         m->step_s = m->opt_step_s = r->is_out_of_memory ? 0 : r->result.median_s;
         m->watts = isnan(r->result.watts) ? tdp_w : r->result.watts;
     }
-    return OK;
 }
 
 static void write_rows(const struct session *s, struct json_out *o)
@@ -252,7 +229,7 @@ static const char *power_source(const struct session *s)
 }
 
 static enum err_code write_profile(const struct session *s, const struct device *d,
-                                   const struct roofline_fit *fit, struct err *e)
+                                   const struct roofline_fit *fit, bool is_complete, struct err *e)
 {
     struct json_out o;
     char date[32];
@@ -264,6 +241,7 @@ static enum err_code write_profile(const struct session *s, const struct device 
     device_write_members(&o, d);
     json_out_begin(&o, "measured_on", '{');
     json_out_string(&o, "date", date);
+    json_out_bool(&o, "complete", is_complete);
     json_out_string(&o, "lengths", s->a->lengths);
     json_out_int(&o, "rank", s->a->rank);
     json_out_string(&o, "power", power_source(s));
@@ -277,6 +255,78 @@ static enum err_code write_profile(const struct session *s, const struct device 
     json_out_end(&o, '}');
     json_out_end(&o, '}');
     return bench_write(&o, s->a->out, e);
+}
+
+/* What is known by now, under the profile's own name: a run that is cut keeps it. */
+static enum err_code save(const struct session *s, struct err *e)
+{
+    struct device d;
+    struct roofline_fit fit;
+    if (n_measured(s) == 0 || strcmp(s->a->out, "-") == 0)
+        return OK;
+    make_device(s, &d, &fit);
+    return write_profile(s, &d, &fit, false, e);
+}
+
+/* --- all of it --- */
+
+/* Mini-batches upward until one does not fit. */
+static enum err_code measure_model(struct session *s, const char *name, struct bench_spec *spec,
+                                   struct err *e)
+{
+    struct t5 *model = NULL;
+    bool is_made_up = false, is_over = false;
+    int last = s->a->is_quick ? MAX_QUICK : MAX_MINIBATCH;
+    struct err why = {0};
+    enum err_code code = bench_model(&model, name, s->m.choice.ops, &is_made_up, &why);
+    is_over = code == ERR_MEMORY;
+    if (code && !is_over) {
+        if (e)
+            *e = why;
+        return code;
+    }
+    print_head(s, name, is_made_up);
+    for (int batch = 1; batch <= last && (batch == 1 || !is_over); batch *= 2) {
+        struct row *r = &s->row[s->n];
+        *r = (struct row){.model = name, .minibatch = batch};
+        code = is_over ? ERR_MEMORY : measure(s, model, spec, r, &why);
+        r->is_out_of_memory = is_over = code == ERR_MEMORY;
+        if (code && !is_over)
+            break;
+        code = OK;
+        s->n++;
+        print_row(s, r);
+        if (is_over)
+            printf("%10s  %s\n", "", why.text);
+        if ((code = save(s, &why)))
+            break;
+    }
+    t5_close(model);
+    if (code && e)
+        *e = why;
+    return code;
+}
+
+static void measure_idle(struct session *s)
+{
+    s->idle_w = (double)NAN;
+    if (!s->m.watts)
+        return;
+    watts_begin(s->m.watts);
+    nanosleep(&(struct timespec){IDLE_S, 0}, NULL);
+    s->idle_w = watts_mean(s->m.watts, NULL);
+}
+
+static enum err_code measure_memory(struct session *s, struct err *e)
+{
+    const struct backend_ops *ops = s->m.choice.ops;
+    struct backend *b = NULL;
+    enum err_code code = ops->open(&b, 1, e);
+    if (code)
+        return code;
+    s->memory_bytes = (double)ops->memory_bytes(b);
+    ops->close(b);
+    return OK;
 }
 
 static void print_fit(const struct session *s, const struct device *d, const struct roofline_fit *fit)
@@ -315,24 +365,41 @@ static enum err_code check_models(const struct args *a, struct err *e)
     return OK;
 }
 
-static enum err_code work(struct session *s, struct bench_spec *spec, struct err *e)
+static enum err_code finish(struct session *s, struct err *e)
 {
     struct device d;
     struct roofline_fit fit;
+    if (n_measured(s) == 0)
+        return err_set(e, ERR_MEMORY, "no mini-batch of any model fits this machine's memory");
+    if (s->m.watts)
+        watts_about(s->m.watts, &s->m.about); /* the clock under load */
+    make_device(s, &d, &fit);
+    enum err_code code = write_profile(s, &d, &fit, true, e);
+    if (!code)
+        print_fit(s, &d, &fit);
+    return code;
+}
+
+/* What was measured before Ctrl-C is in the profile already. */
+static enum err_code say_what_is_kept(const struct session *s, struct err *e)
+{
+    int n = n_measured(s);
+    if (n == 0 || strcmp(s->a->out, "-") == 0)
+        return err_set(e, ERR_INTERRUPTED, "bench device: nothing is written");
+    return err_set(e, ERR_INTERRUPTED, "bench device: %d mini-batch%s kept in %s; a scenario can name it", n,
+                   n == 1 ? " is" : "es are", s->a->out);
+}
+
+static enum err_code work(struct session *s, struct bench_spec *spec, struct err *e)
+{
     bench_machine_print(&s->m);
     measure_idle(s);
     enum err_code code = measure_memory(s, e);
     for (size_t i = 0; i < s->a->models.n && !code; i++)
         code = measure_model(s, s->a->models.value[i], spec, e);
-    if (!code && s->m.watts)
-        watts_about(s->m.watts, &s->m.about); /* the clock under load */
-    if (!code)
-        code = make_device(s, &d, &fit, e);
-    if (!code)
-        code = write_profile(s, &d, &fit, e);
-    if (!code)
-        print_fit(s, &d, &fit);
-    return code;
+    if (code == ERR_INTERRUPTED)
+        return say_what_is_kept(s, e);
+    return code ? code : finish(s, e);
 }
 
 enum err_code bench_cmd_device(int argc, char **argv, struct err *e)
@@ -359,6 +426,7 @@ enum err_code bench_cmd_device(int argc, char **argv, struct err *e)
     spec.lora.rank = (int)a.rank;
     spec.n_clients = spec.local_steps = 1;
     spec.n_threads = (int)a.workers;
+    interrupt_listen();
     code = bench_machine_open(&s.m, a.backend, a.precision, a.peak, spec.n_threads, e);
     if (!code) {
         code = work(&s, &spec, e);

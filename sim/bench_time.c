@@ -23,15 +23,24 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static enum err_code time_parts(struct bench *b, int repeats, struct bench_result *out, struct err *e)
+static enum err_code time_round(struct bench *b, const struct bench_timing *how, double *seconds,
+                                double *part, struct err *e)
+{
+    if (how->is_stopped && how->is_stopped())
+        return err_set(e, ERR_INTERRUPTED, "between two rounds");
+    return bench_round(b, seconds, part, e);
+}
+
+static enum err_code time_parts(struct bench *b, const struct bench_timing *how, struct bench_result *out,
+                                struct err *e)
 {
     double seconds, part[N_T5_PARTS];
-    for (int i = 0; i < repeats; i++) {
-        enum err_code code = bench_round(b, &seconds, part, e);
+    for (int i = 0; i < how->repeats; i++) {
+        enum err_code code = time_round(b, how, &seconds, part, e);
         if (code)
             return code;
         for (int p = 0; p < N_T5_PARTS; p++)
-            out->part_s[p] += part[p] / repeats;
+            out->part_s[p] += part[p] / how->repeats;
     }
     return OK;
 }
@@ -44,20 +53,20 @@ enum err_code bench_time(struct bench *b, const struct bench_timing *how, struct
     CHECK(how->repeats >= 1 && how->repeats <= BENCH_MAX_REPEATS);
     *out = (struct bench_result){.watts = (double)NAN};
     for (int i = 0; !code && i < how->warmup; i++)
-        code = bench_round(b, &extra_s, NULL, e);
+        code = time_round(b, how, &extra_s, NULL, e);
     if (!code && w)
         watts_begin(w);
     double begun_s = wall_s();
     for (int i = 0; !code && i < how->repeats; i++)
-        code = bench_round(b, &s[i], NULL, e);
+        code = time_round(b, how, &s[i], NULL, e);
     while (!code && w && wall_s() - begun_s < how->least_s)
-        code = bench_round(b, &extra_s, NULL, e);
+        code = time_round(b, how, &extra_s, NULL, e);
     if (!code && w)
         out->watts = watts_mean(w, &out->n_readings);
     if (!code)
         out->loss = bench_loss(b);
     if (!code && how->has_parts)
-        code = time_parts(b, how->repeats, out, e);
+        code = time_parts(b, how, out, e);
     if (code)
         return code;
     qsort(s, (size_t)how->repeats, sizeof(s[0]), by_value);

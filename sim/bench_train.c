@@ -175,7 +175,8 @@ static enum err_code time_it(const struct args *a, const struct bench_spec *spec
     struct t5 *model = NULL;
     struct bench *b = NULL;
     struct bench_result r;
-    struct bench_timing how = {WARMUP, (int)a->repeats, WATTS_S, a->has_parts};
+    struct bench_timing how = {
+        .warmup = WARMUP, .repeats = (int)a->repeats, .least_s = WATTS_S, .has_parts = a->has_parts};
     bool is_made_up = false;
     enum err_code code = bench_model(&model, a->model, m->choice.ops, &is_made_up, e);
     if (!code)

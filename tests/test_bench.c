@@ -1,5 +1,8 @@
 /* veryedge bench: made-up lengths, what train prints and writes, the machine's peak and watts. */
+#include <fcntl.h>
+#include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "models/backend.h"
 #include "models/lengths.h"
@@ -224,6 +227,7 @@ static void a_quick_profile_drives_a_scenario(void)
     CHECK_HAS(said, "mini-batch");
     CHECK_HAS(said, "roofline through these steps");
     CHECK_HAS(program_text("board.json"), "\"date\": \"20");
+    CHECK_HAS(program_text("board.json"), "\"complete\": true");
     CHECK_HAS(program_text("board.json"), "\"utilisation\"");
     CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --quiet --set clients.device=board.json "
                       "--set model.costs_of=null --set model.train=none --set evaluate.every=0 --set "
@@ -247,6 +251,55 @@ static void a_quick_profile_drives_a_scenario(void)
     CHECK_REL(trained_s, 2 * step_s, 1e-9);
     json_close(doc);
     csv_close(c);
+}
+
+/* Begins `bench device` with long rows, sends it the signal as soon as a profile is there, and waits for its
+ * end. The wait's status. */
+static int cut_after_the_first_row(int signum)
+{
+    int status = 0;
+    remove(PROGRAM_DIR "/cut.json");
+    pid_t child = fork();
+    if (child == 0) {
+        if (chdir(PROGRAM_DIR) || !freopen("out.txt", "w", stdout) || !freopen("err.txt", "w", stderr))
+            _exit(9);
+        signal(SIGINT, SIG_DFL);
+        execl(TEST_VERYEDGE, "veryedge", "bench", "device", "--backend", "cpu", "--workers", "1", "--peak", "1TFLOP/s",
+              "--model", "builtin:tiny", "--quick", "--lengths", "fixed:1500,400", "--name", "cut", (char *)NULL);
+        _exit(9);
+    }
+    while (!file_exists(PROGRAM_DIR "/cut.json") && waitpid(child, &status, WNOHANG) == 0)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    kill(child, signum);
+    waitpid(child, &status, 0);
+    return status;
+}
+
+static void a_cut_profile_keeps_what_was_measured_and_says_so(void)
+{
+    const int signums[] = {SIGKILL, SIGINT};
+    for (int i = 0; i < 2; i++) {
+        struct json_doc *doc = NULL;
+        struct json list;
+        struct err e = {0};
+        int status = cut_after_the_first_row(signums[i]);
+        if (signums[i] == SIGINT) {
+            CHECK_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130);
+            const char *said = program_text("err.txt"), *end = strchr(said, '\n');
+            CHECK_HAS(said, "interrupted: bench device: 1 mini-batch is kept in cut.json");
+            CHECK_TRUE(end && !end[1]);
+        } else {
+            CHECK_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        }
+        CHECK_HAS(program_text("cut.json"), "\"complete\": false");
+        CHECK_INT(json_load(&doc, PROGRAM_DIR "/cut.json", &e), OK);
+        CHECK_INT(json_array(json_root(doc), "measured", &list, &e), OK);
+        CHECK_INT(json_count(list), 1);
+        json_close(doc);
+        CHECK_INT(program("check '" TEST_SOURCE "/scenarios/quickstart.json' --set clients.device=cut.json --set "
+                          "model.costs_of=null"), 0);
+        CHECK_HAS(program_text("out.txt"), "cut");
+    }
 }
 
 /* A limit on the address space stands for a small machine. */
@@ -295,6 +348,7 @@ int main(void)
     CASE(a_gpus_peak_is_its_data_sheets);
     CASE(watts_are_measured_or_it_is_said_why_not);
     CASE(a_quick_profile_drives_a_scenario);
+    CASE(a_cut_profile_keeps_what_was_measured_and_says_so);
     CASE(out_of_memory_is_found_and_reported);
     CASE(a_device_is_asked_for_wrongly);
     program_end();

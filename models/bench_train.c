@@ -303,6 +303,16 @@ enum err_code bench_round(struct bench *b, double *seconds, double part[N_T5_PAR
     return code;
 }
 
+const struct t5 *bench_model_of(const struct bench *b)
+{
+    return b->model;
+}
+
+struct backend *bench_backend(const struct bench *b)
+{
+    return trainer_backend(b->trainer);
+}
+
 double bench_loss(const struct bench *b)
 {
     double sum = 0;

@@ -55,6 +55,9 @@ const struct bench_totals *bench_totals(const struct bench *b);
 /* Trains one round; *seconds of it. part: seconds of each part of the steps together, which makes the round
  * slower, or NULL. */
 enum err_code bench_round(struct bench *b, double *seconds, double part[N_T5_PARTS], struct err *e);
+/* Its model, and the backend on which it is trained. */
+const struct t5 *bench_model_of(const struct bench *b);
+struct backend *bench_backend(const struct bench *b);
 /* Mean over clients of the last round's loss: a check that it trains. */
 double bench_loss(const struct bench *b);
 

@@ -92,6 +92,8 @@ size_t t5_n_tensors(const struct t5 *m);
 const struct t5_tensor *t5_tensor_at(const struct t5 *m, size_t i);
 const struct t5_tensor *t5_tensor_find(const struct t5 *m, const char *name); /* or NULL */
 const float *t5_weights(const struct t5 *m);
+/* The same as the backend's values, which products take; t5_weights itself where these are float32. */
+const void *t5_values(const struct t5 *m);
 /* To change weights: only while nobody else reads them (pretraining). Call t5_rehash when done. */
 float *t5_weights_rw(struct t5 *m);
 void t5_set(struct t5 *m, const struct t5_tensor *t, const float *from_host);

@@ -191,6 +191,11 @@ const float *t5_weights(const struct t5 *m)
     return m->w;
 }
 
+const void *t5_values(const struct t5 *m)
+{
+    return m->values;
+}
+
 float *t5_weights_rw(struct t5 *m)
 {
     return m->w;

@@ -171,6 +171,11 @@ size_t trainer_size(const struct trainer *t)
     return t->size;
 }
 
+struct backend *trainer_backend(const struct trainer *t)
+{
+    return t->b;
+}
+
 void trainer_mark(struct trainer *t, const struct t5_marks *marks)
 {
     t->marks = marks;

@@ -80,6 +80,9 @@ void trainer_close(struct trainer *t);         /* NULL is fine */
 size_t trainer_bytes(const struct trainer *t); /* memory planned for one pass, the backend's scratch included */
 size_t trainer_size(const struct trainer *t);  /* values of one adapter */
 
+/* Where it computes, for whoever watches that. */
+struct backend *trainer_backend(const struct trainer *t);
+
 /* Who is told about the parts of every step from now on, see models/t5.h; NULL: nobody. marks outlives its
  * use. */
 void trainer_mark(struct trainer *t, const struct t5_marks *marks);

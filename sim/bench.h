@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "models/bench_parts.h"
 #include "models/bench_train.h"
 #include "sim/base/err.h"
 #include "sim/base/json.h"
@@ -26,12 +27,15 @@ struct bench_timing {
     int repeats;    /* 1 .. BENCH_MAX_REPEATS */
     double least_s; /* rounds behind the repeats heat the machine until then; for the watts */
     bool has_parts;
+    struct bench_parts *parts; /* by whose table the model was opened; NULL: not charged part by part */
     bool (*is_stopped)(void); /* asked between rounds: true ends with ERR_INTERRUPTED; NULL: never */
 };
 
 struct bench_result {
     double min_s, median_s, max_s; /* of a round */
     double part_s[N_T5_PARTS];     /* mean of a round with marks; 0 without has_parts */
+    double charged_s;              /* mean of a round whose operations are charged; 0 without parts */
+    struct bench_charge charge[N_BENCH_PARTS];
     double watts;                  /* NaN: not measured */
     int n_readings;
     double loss;

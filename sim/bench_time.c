@@ -45,6 +45,24 @@ static enum err_code time_parts(struct bench *b, const struct bench_timing *how,
     return OK;
 }
 
+static enum err_code time_charges(struct bench *b, const struct bench_timing *how, struct bench_result *out,
+                                  struct err *e)
+{
+    double seconds = 0;
+    enum err_code code = OK;
+    bench_parts_begin(how->parts, bench_backend(b), bench_model_of(b));
+    for (int i = 0; !code && i < how->repeats; i++) {
+        code = time_round(b, how, &seconds, NULL, e);
+        out->charged_s += seconds / how->repeats;
+    }
+    bench_parts_end(how->parts, bench_backend(b), out->charge);
+    for (int p = 0; p < N_BENCH_PARTS; p++) {
+        out->charge[p].seconds /= how->repeats;
+        out->charge[p].flop /= how->repeats;
+    }
+    return code;
+}
+
 enum err_code bench_time(struct bench *b, const struct bench_timing *how, struct watts *w,
                          struct bench_result *out, struct err *e)
 {
@@ -63,12 +81,13 @@ enum err_code bench_time(struct bench *b, const struct bench_timing *how, struct
         code = time_round(b, how, &extra_s, NULL, e);
     if (!code && w)
         out->watts = watts_mean(w, &out->n_readings);
-    if (!code)
-        out->loss = bench_loss(b);
     if (!code && how->has_parts)
         code = time_parts(b, how, out, e);
+    if (!code && how->parts)
+        code = time_charges(b, how, out, e);
     if (code)
         return code;
+    out->loss = bench_loss(b);
     qsort(s, (size_t)how->repeats, sizeof(s[0]), by_value);
     out->min_s = s[0];
     out->max_s = s[how->repeats - 1];

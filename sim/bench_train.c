@@ -39,7 +39,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_TEXT("memory", "SIZE", "of a pass at most, as compute.memory: 1500MB (default: any)", &a->memory),
         CLI_INT("generate", "N", "instead: decode 32 inputs greedily, N new tokens each", 1, 1024, &a->generate),
         CLI_TEXT("peak", "RATE", "989TFLOP/s: what utilisation is relative to", &a->peak),
-        CLI_FLAG("parts", "a step's parts too", &a->has_parts),
+        CLI_FLAG("parts", "a step's phases and the model's parts too: ms, flop, share of the peak", &a->has_parts),
         CLI_TEXT("json", "FILE", "write the figures; - prints them alone", &a->json),
         CLI_END,
     };
@@ -85,6 +85,56 @@ static void print_parts(const struct bench_result *r, int steps)
     printf("%-16s %12.3f   waiting for each part to end\n", "total", 1e3 * sum_s / steps);
 }
 
+/* A part of the model in a step. lost_s: beyond what its flop take at the peak. */
+struct share {
+    double s, share, flop, flop_per_s, of_peak, lost_s;
+};
+
+/* part N_BENCH_PARTS: what no operation was at work in. */
+static struct share share_of(const struct bench_result *r, int part, int steps, const struct bench_machine *m)
+{
+    struct bench_charge c = {.seconds = r->charged_s};
+    for (int p = 0; p < N_BENCH_PARTS && part == N_BENCH_PARTS; p++)
+        c.seconds -= r->charge[p].seconds;
+    if (part < N_BENCH_PARTS)
+        c = r->charge[part];
+    double rate = c.seconds > 0 ? c.flop / c.seconds : 0;
+    return (struct share){.s = c.seconds / steps,
+                          .share = c.seconds / r->charged_s,
+                          .flop = c.flop / steps,
+                          .flop_per_s = rate,
+                          .of_peak = rate / m->peak.flop_per_s,
+                          .lost_s = (c.seconds - c.flop / m->peak.flop_per_s) / steps};
+}
+
+static const char *share_name(int part)
+{
+    return part < N_BENCH_PARTS ? bench_parts_name((enum bench_part)part) : "packing, the rest";
+}
+
+static void print_shares(const struct bench_result *r, int steps, const struct bench_machine *m)
+{
+    double flop = 0, lost_s = 0;
+    printf("\n%-18s %10s %7s %10s %10s %8s %10s\n", "part of the model", "ms", "share", "GFLOP", "GFLOP/s",
+           "of peak", "lost ms");
+    for (int p = 0; p <= N_BENCH_PARTS; p++) {
+        struct share s = share_of(r, p, steps, m);
+        printf("%-18s %10.3f %6.1f%%", share_name(p), 1e3 * s.s, 100 * s.share);
+        if (s.flop > 0)
+            printf(" %10.4g %10.4g %7.1f%%", 1e-9 * s.flop, 1e-9 * s.flop_per_s, 100 * s.of_peak);
+        else
+            printf(" %10s %10s %8s", "-", "-", "-");
+        printf(" %10.3f\n", 1e3 * s.lost_s);
+        flop += s.flop;
+        lost_s += s.lost_s;
+    }
+    double step_s = r->charged_s / steps;
+    printf("%-18s %10.3f %6.1f%% %10.4g %10.4g %7.1f%% %10.3f\n", "step", 1e3 * step_s, 100.0, 1e-9 * flop,
+           1e-9 * flop / step_s, 100 * flop / step_s / m->peak.flop_per_s, 1e3 * lost_s);
+    printf("lost: beyond what the flop, here with the adapters', take at the peak. Each operation is waited for%s\n",
+           strcmp(m->choice.ops->name, "cpu") == 0 ? "" : ": this step is slower than the one above");
+}
+
 /* What will be done and what it takes, before it begins. */
 static void print_plan(const struct args *a, const struct t5_config *c, bool is_made_up,
                        const struct bench_machine *m, const struct bench_totals *t)
@@ -124,6 +174,32 @@ static void print(const struct args *a, const struct bench_machine *m, const str
                r->n_readings, f.j_per_token, f.tokens_per_s_w);
     if (a->has_parts)
         print_parts(r, (int)a->steps);
+    if (a->has_parts)
+        print_shares(r, (int)a->steps, m);
+}
+
+static void write_parts(const struct bench_result *r, int steps, const struct bench_machine *m,
+                        struct json_out *o)
+{
+    json_out_begin_inline(o, "parts_s", '{');
+    for (int p = 0; p < N_T5_PARTS; p++)
+        json_out_double(o, bench_part_name((enum t5_part)p), r->part_s[p] / steps);
+    json_out_end(o, '}');
+    json_out_double(o, "parts_step_s", r->charged_s / steps);
+    json_out_begin_inline(o, "parts", '[');
+    for (int p = 0; p <= N_BENCH_PARTS; p++) {
+        struct share s = share_of(r, p, steps, m);
+        json_out_begin_inline(o, NULL, '{');
+        json_out_string(o, "part", share_name(p));
+        json_out_double(o, "s", s.s);
+        json_out_double(o, "share", s.share);
+        json_out_double(o, "flop", s.flop);
+        json_out_double(o, "flop_per_s", s.flop_per_s);
+        json_out_double(o, "of_peak", s.of_peak);
+        json_out_double(o, "lost_s", s.lost_s);
+        json_out_end(o, '}');
+    }
+    json_out_end(o, ']');
 }
 
 static enum err_code write(const struct args *a, bool is_made_up, const struct bench_machine *m,
@@ -159,11 +235,7 @@ static enum err_code write(const struct args *a, bool is_made_up, const struct b
     json_out_double(&o, "tokens_per_s_per_w", f.tokens_per_s_w);
     json_out_double(&o, "loss", r->loss);
     if (a->has_parts)
-        json_out_begin_inline(&o, "parts_s", '{');
-    for (int p = 0; p < N_T5_PARTS && a->has_parts; p++)
-        json_out_double(&o, bench_part_name((enum t5_part)p), r->part_s[p] / (double)a->steps);
-    if (a->has_parts)
-        json_out_end(&o, '}');
+        write_parts(r, (int)a->steps, m, &o);
     bench_machine_write(m, &o, "machine");
     json_out_end(&o, '}');
     return bench_write(&o, a->json, e);
@@ -175,10 +247,15 @@ static enum err_code time_it(const struct args *a, const struct bench_spec *spec
     struct t5 *model = NULL;
     struct bench *b = NULL;
     struct bench_result r;
-    struct bench_timing how = {
-        .warmup = WARMUP, .repeats = (int)a->repeats, .least_s = WATTS_S, .has_parts = a->has_parts};
+    struct bench_parts *parts = a->has_parts ? bench_parts_open(m->choice.ops) : NULL;
+    struct bench_timing how = {.warmup = WARMUP,
+                               .repeats = (int)a->repeats,
+                               .least_s = WATTS_S,
+                               .has_parts = a->has_parts,
+                               .parts = parts};
     bool is_made_up = false;
-    enum err_code code = bench_model(&model, a->model, m->choice.ops, &is_made_up, e);
+    enum err_code code =
+        bench_model(&model, a->model, parts ? bench_parts_ops(parts) : m->choice.ops, &is_made_up, e);
     if (!code)
         code = bench_open(&b, model, spec, e);
     bool is_told = !a->json || strcmp(a->json, "-") != 0;
@@ -194,6 +271,7 @@ static enum err_code time_it(const struct args *a, const struct bench_spec *spec
         code = write(a, is_made_up, m, bench_totals(b), &r, e);
     bench_close(b);
     t5_close(model);
+    bench_parts_close(parts);
     return code;
 }
 

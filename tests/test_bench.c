@@ -107,6 +107,67 @@ static void train_prints_and_writes_the_same_figures_and_they_add_up(void)
     json_close(doc);
 }
 
+/* A step of 2 clients x 2 samples of 20 + 10 tokens. Adapters: q and v of each attention, of rank 8. */
+static void check_parts(struct json o)
+{
+    static const char *const names[] = {"embedding", "attention products", "attention scores", "MLP products",
+                                        "MLP gate",  "head",               "adapters",         "norms, residual",
+                                        "optimizer", "copies",             "packing, the rest"};
+    const double d2 = 128 * 128, ff = 3 * 128 * 256, t = 80, s = 40;
+    double flop[11] = {0};
+    flop[1] = 4 * (4 * 4 * d2 * t + 4 * 2 * d2 * t + 4 * 6 * d2 * s) - 6 * d2 * (t + s);
+    flop[2] = 12 * 128.0 * 4 * 4 * (20 * 20 + 10 * 11 / 2 + 20 * 10);
+    flop[3] = 4 * 4 * ff * (t + s);
+    flop[5] = 4 * s * 128 * 2048;
+    flop[6] = 2 * 8 * 256 * 4 * 3 * (t + s) * 3 - 2 * 8 * 128 * 2 * (t + s);
+    double charged_s = 0, all_s = 0, step_s = number(o, "parts_step_s");
+    struct json list;
+    struct err e = {0};
+    CHECK_INT(json_array(o, "parts", &list, &e), OK);
+    CHECK_INT(json_count(list), 11);
+    for (size_t i = 0; i < 11; i++) {
+        struct json part = json_at(list, i);
+        const char *name = "";
+        double part_s = number(part, "s");
+        CHECK_INT(json_string(part, "part", NULL, &name, &e), OK);
+        CHECK_STR(name, names[i]);
+        CHECK_TRUE(part_s > 0);
+        CHECK_REL(number(part, "flop"), flop[i], 1e-12);
+        CHECK_REL(number(part, "of_peak"), flop[i] / part_s / 1e12, 1e-9);
+        CHECK_REL(number(part, "lost_s"), part_s - flop[i] / 1e12, 1e-9);
+        CHECK_REL(number(part, "share"), part_s / step_s, 1e-9);
+        all_s += part_s;
+        charged_s += i < 10 ? part_s : 0;
+    }
+    CHECK_REL(all_s, step_s, 1e-9);
+    CHECK_REL(charged_s, step_s, 0.1);
+}
+
+/* The rounds with charges, whose loss comes out, train as the others do, to the bit. */
+static void parts_add_up_to_the_step_and_their_flop_are_the_formulas(void)
+{
+    static const char *const precision[] = {"float32", "bf16"};
+    struct backend_choice choice;
+    for (int i = 0; i < 2; i++) {
+        struct json_doc *doc = NULL;
+        struct err e = {0};
+        double loss[2] = {0};
+        if (backend_pick(&choice, "cpu", precision[i], NULL))
+            continue;
+        for (int has_parts = 0; has_parts < 2; has_parts++) {
+            CHECK_INT(program(SMALL " --lengths fixed:20,10 --precision %s %s --json b.json", precision[i],
+                              has_parts ? "--parts --repeats 5" : ""), 0);
+            CHECK_INT(json_load(&doc, PROGRAM_DIR "/b.json", &e), OK);
+            loss[has_parts] = number(json_root(doc), "loss");
+            if (has_parts)
+                check_parts(json_root(doc));
+            json_close(doc);
+        }
+        CHECK_NEAR(loss[0], loss[1], 0);
+        CHECK_HAS(program_text("out.txt"), "part of the model");
+    }
+}
+
 static void load(struct json_doc **doc)
 {
     struct err e = {0};
@@ -340,6 +401,7 @@ int main(void)
     CASE(uniform_lengths_reach_both_ends_and_no_further);
     CASE(samsum_lengths_have_the_fits_moments);
     CASE(train_prints_and_writes_the_same_figures_and_they_add_up);
+    CASE(parts_add_up_to_the_step_and_their_flop_are_the_formulas);
     CASE(the_plan_is_what_the_process_takes);
     CASE(a_limit_cuts_the_cohort_and_changes_rounding_only);
     CASE(generate_writes_all_the_tokens_it_was_asked_for);

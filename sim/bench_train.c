@@ -11,6 +11,7 @@
 #include "sim/run.h"
 
 enum { WARMUP = 2 };
+#define PEAK_DOUBT 1.15 /* of the peak: more than a small product's luck with caches */
 #define WATTS_S 3.0 /* rounds go on so long where watts are measured */
 
 struct args {
@@ -114,7 +115,7 @@ static const char *share_name(int part)
 
 static void print_shares(const struct bench_result *r, int steps, const struct bench_machine *m)
 {
-    double flop = 0, lost_s = 0;
+    double flop = 0, lost_s = 0, best = 0;
     printf("\n%-18s %10s %7s %10s %10s %8s %10s\n", "part of the model", "ms", "share", "GFLOP", "GFLOP/s",
            "of peak", "lost ms");
     for (int p = 0; p <= N_BENCH_PARTS; p++) {
@@ -127,12 +128,17 @@ static void print_shares(const struct bench_result *r, int steps, const struct b
         printf(" %10.3f\n", 1e3 * s.lost_s);
         flop += s.flop;
         lost_s += s.lost_s;
+        best = fmax(best, s.of_peak);
     }
     double step_s = r->charged_s / steps;
     printf("%-18s %10.3f %6.1f%% %10.4g %10.4g %7.1f%% %10.3f\n", "step", 1e3 * step_s, 100.0, 1e-9 * flop,
            1e-9 * flop / step_s, 100 * flop / step_s / m->peak.flop_per_s, 1e3 * lost_s);
     printf("lost: beyond what the flop, here with the adapters', take at the peak. Each operation is waited for%s\n",
            strcmp(m->choice.ops->name, "cpu") == 0 ? "" : ": this step is slower than the one above");
+    if (best > PEAK_DOUBT)
+        printf("a part is %.0f %% above the peak, which was then not this machine's best: measure it at rest, or state "
+               "it with --peak\n",
+               100 * (best - 1));
 }
 
 /* What will be done and what it takes, before it begins. */

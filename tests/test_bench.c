@@ -165,7 +165,10 @@ static void parts_add_up_to_the_step_and_their_flop_are_the_formulas(void)
         }
         CHECK_NEAR(loss[0], loss[1], 0);
         CHECK_HAS(program_text("out.txt"), "part of the model");
+        CHECK_TRUE(!strstr(program_text("out.txt"), "above the peak"));
     }
+    CHECK_INT(program("bench train --backend cpu --clients 1 --batch 1 --steps 1 --repeats 1 --peak 10MFLOP/s --parts"), 0);
+    CHECK_HAS(program_text("out.txt"), "above the peak");
 }
 
 static void load(struct json_doc **doc)

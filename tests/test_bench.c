@@ -156,7 +156,7 @@ static void parts_add_up_to_the_step_and_their_flop_are_the_formulas(void)
             continue;
         for (int has_parts = 0; has_parts < 2; has_parts++) {
             CHECK_INT(program(SMALL " --lengths fixed:20,10 --precision %s %s --json b.json", precision[i],
-                              has_parts ? "--parts --repeats 5" : ""), 0);
+                              has_parts ? "--parts --repeats 40" : ""), 0);
             CHECK_INT(json_load(&doc, PROGRAM_DIR "/b.json", &e), OK);
             loss[has_parts] = number(json_root(doc), "loss");
             if (has_parts)

@@ -9,7 +9,8 @@
 
 #include "sim/base/check.h"
 
-#define ARENA_BLOCK_BYTES ((size_t)64 << 10)
+#define ARENA_FIRST_BYTES ((size_t)2 << 10) /* of the first block; each next one has twice as many ... */
+#define ARENA_BLOCK_BYTES ((size_t)64 << 10) /* ... up to these */
 #define ALIGN ((size_t)16)
 #define BIG_ALIGN ((size_t)64)
 #define ASKED_BYTES ((size_t)256 << 20) /* smaller blocks are not worth a look at the machine */
@@ -52,7 +53,9 @@ void *arena_alloc(struct arena *a, size_t n, size_t size)
     bytes = (bytes + ALIGN - 1) & ~(ALIGN - 1);
     struct arena_block *b = a->head;
     if (!b || b->cap - b->used < bytes) {
-        size_t cap = bytes > ARENA_BLOCK_BYTES ? bytes : ARENA_BLOCK_BYTES;
+        size_t cap = b ? 2 * b->cap : ARENA_FIRST_BYTES; /* arenas that hold little take little */
+        cap = cap < ARENA_BLOCK_BYTES ? cap : ARENA_BLOCK_BYTES;
+        cap = cap > bytes ? cap : bytes;
         b = calloc(1, sizeof(*b) + cap);
         CHECK(b && "out of memory");
         b->cap = cap;

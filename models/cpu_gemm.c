@@ -6,7 +6,7 @@
 #include "models/cpu_math.h"
 
 /* Rows of an adapter's task; columns of a weight gradient's; rows it sums at a time, which stay in cache. */
-enum { LORA_ROWS = 128, COLS = 64, SUM_ROWS = 512, FEW_ROWS = 32, MANY_ROWS = 4096 };
+enum { LORA_ROWS = 128, COLS = 64, SUM_ROWS = 512, FEW_ROWS = 32 };
 
 void cpu_gemm_init(void)
 {
@@ -48,13 +48,11 @@ struct linear_args {
     int rows, cols;
 };
 
-/* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). From
- * MANY_ROWS on about 16, up to 512 rows, because each packs the weights again. */
+/* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). */
 static int linear_rows(int n)
 {
-    bool is_many = n >= MANY_ROWS;
-    int rows = (n / (is_many ? 16 : 32) + 15) / 16 * 16;
-    return rows < 32 ? 32 : cpu_min(rows, is_many ? 512 : 256);
+    int rows = (n / 32 + 15) / 16 * 16;
+    return rows < 32 ? 32 : cpu_min(rows, 256);
 }
 
 static void linear_block(void *arg, int task, int thread)

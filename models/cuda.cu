@@ -86,6 +86,7 @@ static enum err_code open_device(struct cuda *c, struct err *e)
         return err_set(e, ERR_DEVICE, "%s is of compute capability %d.%d: 8.0 or newer is needed", p.name,
                        p.major, p.minor);
     c->n_processors = p.multiProcessorCount;
+    c->is_early = p.major >= 9;
     if ((code = cudaSetDevice(0)) != cudaSuccess ||
         (code = cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking)) != cudaSuccess)
         return cuda_fail(e, code, "a stream of the GPU");
@@ -328,6 +329,7 @@ void *cuda_scratch(struct cuda *c, int slot, size_t n_bytes)
 
 __global__ void sgd_kernel(size_t n, float *x, const float *g, float *buf, float lr, float momentum)
 {
+    cuda_begin();
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n)
         return;
@@ -351,6 +353,7 @@ struct adamw_step {
 
 __global__ void adamw_kernel(size_t n, float *x, const float *g, float *m, float *v, struct adamw_step s)
 {
+    cuda_begin();
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n)
         return;
@@ -387,6 +390,7 @@ __device__ static double block_sum(double x, double *part)
 /* One block per member. */
 __global__ void clip_kernel(size_t n, float *g, float max_norm)
 {
+    cuda_begin();
     __shared__ double part[THREADS];
     float *mine = g + (size_t)blockIdx.x * n;
     double sum = 0;

@@ -9,7 +9,7 @@
  * order that is left to chance: equal inputs give equal bytes.
  *
  * The same sources compile under tests/cuda_emu, which runs a kernel's threads as fibers on the CPU:
- * kernels are launched by CUDA_LAUNCH only, dynamic shared memory is named by CUDA_SHARED, and everything
+ * kernels are launched by CUDA_LAUNCH only, begin with cuda_begin, dynamic shared memory is named by CUDA_SHARED, and everything
  * that is not plain CUDA C++ goes through cuda_mma.cuh. */
 #ifndef MODELS_CUDA_CUH
 #define MODELS_CUDA_CUH
@@ -62,6 +62,7 @@ struct cuda {
     void *scratch[CUDA_SCRATCHES];
     size_t n_scratch[CUDA_SCRATCHES]; /* bytes */
     int n_processors;
+    bool is_early; /* kernels may come before the one ahead of them has ended, see cuda_begin */
     struct err failure; /* the first since the last sync */
 };
 
@@ -111,10 +112,41 @@ size_t cuda_logit_bytes(size_t n, int n_vocab);
 
 /* --- launching --- */
 
+/* On sm_90 and newer a kernel's blocks come while the one before it still runs, so that its launch costs no
+ * time of the GPU ("programmatic dependent launch", CUDA C++ Programming Guide). So the first statement of
+ * every kernel is cuda_begin: let the next one's blocks come, and wait for all that came before. tests/
+ * layers.cmake and the emulation hold kernels to it. */
 #ifdef __CUDACC__
+__device__ static inline void cuda_begin(void)
+{
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;");
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 #define CUDA_SHARED(type, name)                                                                    \
     extern __shared__ __align__(16) unsigned char cuda_shared_bytes[];                             \
     type *name = reinterpret_cast<type *>(cuda_shared_bytes)
+
+/* Queues a kernel; shared_bytes of dynamic shared memory. */
+template <typename... P, typename... A>
+static inline cudaError_t cuda_launch(struct cuda *c, dim3 grid, dim3 block, size_t shared_bytes,
+                                      void (*kernel)(P...), A... arguments)
+{
+    cudaLaunchAttribute early = {};
+    cudaLaunchConfig_t how = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    how.gridDim = grid;
+    how.blockDim = block;
+    how.dynamicSmemBytes = shared_bytes;
+    how.stream = c->stream;
+    how.attrs = &early;
+    how.numAttrs = c->is_early ? 1 : 0;
+    return cudaLaunchKernelEx(&how, kernel, static_cast<P>(arguments)...);
+}
+
 /* grid, block: dim3 or int. A kernel with template arguments stands in parentheses. */
 #define CUDA_LAUNCH(c, grid, block, shared_bytes, kernel, ...)                                     \
     do {                                                                                           \
@@ -128,8 +160,7 @@ size_t cuda_logit_bytes(size_t n, int n_vocab);
                                               (int)shared_),                                       \
                          #kernel)))                                                                \
             break;                                                                                 \
-        kernel_<<<grid, block, shared_, (c)->stream>>>(__VA_ARGS__);                               \
-        cuda_check(c, cudaGetLastError(), #kernel);                                                \
+        cuda_check(c, cuda_launch(c, grid, block, shared_, kernel_, __VA_ARGS__), #kernel);        \
     } while (0)
 #endif
 

@@ -224,6 +224,7 @@ __device__ static void forward_end(float o[4][4], const struct row_state &run,
 /* o_i = sum_j m_ij p_ij v_j with the maximum and the sum of the softmax kept as they grow */
 __global__ void __launch_bounds__(THREADS, 2) attn_float_kernel(struct attn_job<float> job)
 {
+    cuda_begin();
     CUDA_SHARED(float, shared); /* two tiles of a product, one of probabilities, dropout's bits */
     const struct attn_plan &p = job.plan;
     struct place at = place_of(p, p.q_tiles);
@@ -347,6 +348,7 @@ static size_t workplace_bytes(const struct attn_plan *p)
 /* dq_i = sum_j ds_ij k_j, D, and the tile's part of the bias's gradient */
 __global__ void __launch_bounds__(THREADS, 2) attn_float_dq_kernel(struct attn_job<float> job)
 {
+    cuda_begin();
     CUDA_SHARED(float, shared);
     const struct attn_plan &p = job.plan;
     struct place at = place_of(p, p.q_tiles);
@@ -389,6 +391,7 @@ __global__ void __launch_bounds__(THREADS, 2) attn_float_dq_kernel(struct attn_j
 /* dv_j = sum_i p_ij m_ij do_i and dk_j = sum_i ds_ij q_i. Rows of scores are keys here. */
 __global__ void __launch_bounds__(THREADS, 2) attn_float_dkv_kernel(struct attn_job<float> job)
 {
+    cuda_begin();
     CUDA_SHARED(float, shared);
     const struct attn_plan &p = job.plan;
     struct place at = place_of(p, p.k_tiles);

@@ -148,6 +148,7 @@ template <int D, bool DROPS, bool HAS_BIAS>
 __global__ void __launch_bounds__(ATTN_THREADS, D > 64 ? 2 : HAS_BIAS ? 4 : 3)
     attn_bf16_kernel(struct attn_job<bf16> job)
 {
+    cuda_begin();
     CUDA_SHARED(bf16, shared);
     enum { SIZE = attn_bf16<D>::SIZE };
     const struct attn_plan &p = job.plan;

@@ -178,6 +178,7 @@ __device__ static inline void dq_tile(float dq[D / 8][4], const struct dq_rows &
 template <int D, bool DROPS>
 __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dq_kernel(struct attn_job<bf16> job)
 {
+    cuda_begin();
     CUDA_SHARED(bf16, shared);
     enum { SIZE = attn_bf16<D>::SIZE };
     const struct attn_plan &p = job.plan;
@@ -412,6 +413,7 @@ template <int D, bool DROPS, bool HAS_DQ>
 __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2)
     attn_bf16_dkv_kernel(struct attn_job<bf16> job, int first_head, int n_heads)
 {
+    cuda_begin();
     CUDA_SHARED(bf16, shared);
     enum { SIZE = attn_bf16<D>::SIZE };
     const struct attn_plan &p = job.plan;
@@ -470,6 +472,7 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2)
 __global__ void __launch_bounds__(ATTN_THREADS) attn_bf16_sum_kernel(struct attn_job<bf16> job, int first_head,
                                                                      int n_heads)
 {
+    cuda_begin();
     enum { ROWS = SUM_ROWS, SLICES = ATTN_TILE / ROWS };
     const struct attn_plan &p = job.plan;
     int block = (int)blockIdx.x / SLICES, at_head = block % n_heads;

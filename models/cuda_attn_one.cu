@@ -86,6 +86,7 @@ __device__ static void add_groups(const struct one_shared *w, const struct attn_
 
 template <typename T, int PARTS> __global__ void attn_one_kernel(struct attn_job<T> job)
 {
+    cuda_begin();
     CUDA_SHARED(struct one_shared, w);
     const struct attn_plan &p = job.plan;
     struct attn_tile t = p.one_tiles[(int)blockIdx.x / p.n_heads];

@@ -227,6 +227,7 @@ bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward,
 
 __global__ void dbias_kernel(int n_tiles, int n_heads, int n_buckets, float *dbias, const float *partial)
 {
+    cuda_begin();
     int i = (int)(blockIdx.x * blockDim.x + threadIdx.x), n = n_heads * n_buckets;
     if (i >= n)
         return;

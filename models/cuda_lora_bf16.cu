@@ -277,6 +277,7 @@ template <int ROW_WARPS, int NT>
 __global__ __launch_bounds__(THREADS, 2) void lora_pass_kernel(struct lora_pass<bf16> p,
                                                                struct pass_plan plan)
 {
+    cuda_begin();
     enum { R = 8 * NT };
     CUDA_SHARED(uint4, shared);
     bf16 *p_staged = reinterpret_cast<bf16 *>(shared),
@@ -436,6 +437,7 @@ enum { SUMS_LD = SUM_COLS + 4 };
  * takes every eighth from step w on. */
 template <int MT> __global__ __launch_bounds__(THREADS, 2) void lora_sums_kernel(struct lora_sums<bf16> s)
 {
+    cuda_begin();
     enum { AHEAD = MT == 1 ? 2 : 1 };
     CUDA_SHARED(float4, fours);
     int n_first = (s.side[0].d + SUM_COLS - 1) / SUM_COLS, tile = (int)blockIdx.x;

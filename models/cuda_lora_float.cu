@@ -125,6 +125,7 @@ __device__ static void lora_pass_out(const struct lora_pass<float> &p, const str
 
 __global__ __launch_bounds__(THREADS) void lora_pass_kernel(struct lora_pass<float> p)
 {
+    cuda_begin();
     CUDA_SHARED(float, l);
     float *r = l + SLICE * LD_L;
     struct lora_tile tile = p.tile[blockIdx.x];
@@ -138,6 +139,7 @@ __global__ __launch_bounds__(THREADS) void lora_pass_kernel(struct lora_pass<flo
 /* A block owns 64 columns of one side, one member and 16 ranks, and sums the member's rows in their order. */
 __global__ __launch_bounds__(THREADS) void lora_sums_kernel(struct lora_sums<float> s)
 {
+    cuda_begin();
     CUDA_SHARED(float, l);
     float *r = l + SLICE * LD_L;
     int n_first = (s.side[0].d + TILE - 1) / TILE, tile = (int)blockIdx.x;

@@ -218,6 +218,7 @@ template <bool IS_BACK, int GROUPS, int PARTS>
 __global__ __launch_bounds__(32 * GROUPS * PARTS,
                              GROUPS == TALL_GROUPS ? 3 : 2) void lora_rank16_kernel(struct lora_pass<bf16> p)
 {
+    cuda_begin();
     enum { STEP = IS_BACK ? BLOCK : RANK * BLOCK };
     CUDA_SHARED(float4, sums);
     struct lora_tile tile = p.tile[blockIdx.x];

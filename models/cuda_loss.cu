@@ -118,6 +118,7 @@ template <typename T>
 __global__ void loss_kernel(int n_vocab, float *z, const int32_t *label, const float *row_scale, float *nll,
                             bool is_gradient)
 {
+    cuda_begin();
     __shared__ struct softmax part[THREADS];
     int row = (int)blockIdx.x, at = label[row];
     float *mine = z + (size_t)row * (size_t)n_vocab;
@@ -214,6 +215,7 @@ __device__ static struct best best_after(const float *z, int n, struct best last
 
 __global__ void argmax_kernel(int n_vocab, const float *z, int32_t *out)
 {
+    cuda_begin();
     __shared__ struct best part[THREADS];
     struct best first = {INFINITY, -1};
     struct best top = best_after(z + (size_t)blockIdx.x * (size_t)n_vocab, n_vocab, first, part);
@@ -238,6 +240,7 @@ void cuda_head<T>::argmax(struct backend *b, int n, int d, int n_vocab, const vo
 
 __global__ void top_kernel(int n_vocab, int k, const float *z, int32_t *index, float *logp)
 {
+    cuda_begin();
     __shared__ struct softmax sums[THREADS];
     __shared__ struct best part[THREADS];
     const float *mine = z + (size_t)blockIdx.x * (size_t)n_vocab;

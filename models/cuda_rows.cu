@@ -28,6 +28,7 @@ static int cell_blocks(int n, int d)
 
 __global__ void embed_kernel(int n, int d, float *out, const float *table, const int32_t *ids)
 {
+    cuda_begin();
     struct cell c;
     if (!cell_of(n, d, &c))
         return;
@@ -44,6 +45,7 @@ void cuda_embed(struct backend *b, int n, int d, float *out, const float *table,
 /* A block per row. The first row with an id adds all rows with it, in their order; the others leave. */
 __global__ void embed_backward_kernel(int n, int d, float *dtable, const float *dout, const int32_t *ids)
 {
+    cuda_begin();
     __shared__ int is_later;
     int row = (int)blockIdx.x, id = ids[row];
     if (threadIdx.x == 0)
@@ -115,6 +117,7 @@ __device__ static inline float8 norm_load(const struct norm_in<T> &in, int row, 
 template <typename T, int KEPT>
 __global__ void norm_kernel(int n, int d, struct norm_in<T> in, T *norm, float *rstd)
 {
+    cuda_begin();
     int row, lane;
     if (!norm_row(n, &row, &lane))
         return;
@@ -204,6 +207,7 @@ template <typename T> struct norm_down {
 /* With g = dout * w:  dx += rstd * (g - x * rstd^2 * mean(g x)),  branch = dropout(dx) */
 template <typename T, int KEPT> __global__ void norm_backward_kernel(int n, int d, struct norm_down<T> p)
 {
+    cuda_begin();
     int row, lane;
     if (!norm_row(n, &row, &lane))
         return;
@@ -255,6 +259,7 @@ template <typename T>
 __global__ void norm_weight_kernel(int n, int d, float *part, const T *dout, const float *x,
                                    const float *rstd)
 {
+    cuda_begin();
     int col = (int)(blockIdx.x * blockDim.x + threadIdx.x), row = (int)blockIdx.y * NORM_ROWS;
     int end = row + NORM_ROWS < n ? row + NORM_ROWS : n;
     if (col >= d)
@@ -269,6 +274,7 @@ __global__ void norm_weight_kernel(int n, int d, float *part, const T *dout, con
 
 __global__ void add_parts_kernel(int n_parts, int d, float *to, const float *part)
 {
+    cuda_begin();
     int col = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (col >= d)
         return;
@@ -320,6 +326,7 @@ void cuda_rows<T>::rms_norm_backward(struct backend *b, int n, int d, float *dx,
 template <typename To, typename From>
 __global__ void dropout_kernel(int n, int d, To *out, const From *x, struct cuda_drop drop)
 {
+    cuda_begin();
     struct cell c;
     if (!cell_of(n, d, &c))
         return;
@@ -379,6 +386,7 @@ template <typename T> __device__ static inline float gelu_gate(float g, float *s
 template <typename T>
 __global__ void geglu_kernel(int n, int d, T *out, const T *gu, struct cuda_drop drop)
 {
+    cuda_begin();
     struct cell c;
     if (!cell_of(n, d, &c))
         return;
@@ -405,6 +413,7 @@ void cuda_rows<T>::geglu(struct backend *b, int n, int d, void *out, const void 
 template <typename T>
 __global__ void geglu_backward_kernel(int n, int d, T *dgu, const T *dout, const T *gu, struct cuda_drop drop)
 {
+    cuda_begin();
     struct cell c;
     if (!cell_of(n, d, &c))
         return;
@@ -435,6 +444,7 @@ void cuda_rows<T>::geglu_backward(struct backend *b, int n, int d, void *dgu, co
 
 template <typename To, typename From> __global__ void convert_kernel(size_t n, To *to, const From *from)
 {
+    cuda_begin();
     size_t i = 8 * ((size_t)blockIdx.x * blockDim.x + threadIdx.x);
     if (i < n) {
         int left = n - i < 8 ? (int)(n - i) : 8;

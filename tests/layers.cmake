@@ -123,6 +123,26 @@ foreach(file ${files})
   endif()
 endforeach()
 
+# Every kernel begins with cuda_begin, see models/cuda.cuh.
+file(GLOB kernels ${SOURCE}/models/*.cu ${SOURCE}/tests/cuda_emu/*.cu)
+set(n_kernels 0)
+foreach(path ${kernels})
+  file(RELATIVE_PATH file ${SOURCE} ${path})
+  file(READ ${path} text)
+  string(REPLACE ";" "," text "${text}")
+  string(REGEX MATCHALL "__global__[^{]*\\)\n{\n[^\n]*" heads "${text}")
+  foreach(head ${heads})
+    math(EXPR n_kernels "${n_kernels} + 1")
+    if(NOT head MATCHES "\n    cuda_begin\\(\\),$")
+      string(REGEX REPLACE "\n.*" "" head "${head}")
+      complain("a kernel does not begin with cuda_begin: ${head}")
+    endif()
+  endforeach()
+endforeach()
+if(n_kernels LESS 30)
+  message(FATAL_ERROR "only ${n_kernels} kernels seen")
+endif()
+
 # Mutable variables at file scope or static in a function are objects in .data, .bss or their thread-local
 # kin; constants are in .rodata or .data.rel.ro. Sanitizers put things of their own there.
 get_filename_component(build ${VERYEDGE} DIRECTORY)

@@ -34,6 +34,7 @@ struct machine {
     struct launch launch;
     unsigned n_launches;
     int n_threads, n_warps, n_live, n_at_barrier;
+    int n_begun; /* calls of cuda_begin in this block */
     bool is_falling; /* threads run from the last to the first */
     const char *file; /* of the __syncthreads where threads wait */
     int line;
@@ -217,12 +218,15 @@ void run_block(void)
     }
     e.n_live = e.n_threads;
     e.n_at_barrier = 0;
+    e.n_begun = 0;
     e.is_falling = (e.n_launches + blockIdx.x + blockIdx.y + blockIdx.z) % 2;
     e.now = e.is_falling ? e.n_threads - 1 : 0;
     bool is_fresh = false;
     e.next = take(&is_fresh);
     e.here = &e.host;
     go(an_idle_fiber());
+    if (e.n_begun != e.n_threads)
+        give_up("not every thread has called cuda_begin, once");
 }
 
 bool is_possible(dim3 grid, dim3 block, size_t shared_bytes)
@@ -237,6 +241,11 @@ bool is_possible(dim3 grid, dim3 block, size_t shared_bytes)
 void *cuda_emu_shared(void)
 {
     return m().shared;
+}
+
+void cuda_begin(void)
+{
+    m().n_begun++;
 }
 
 void cuda_emu_barrier(const char *file, int line)

@@ -289,6 +289,8 @@ static inline float max(float a, float b)
 
 /* --- models/cuda_mma.cuh, whose header says what they do --- */
 
+/* models/cuda.cuh: the first statement of every kernel; here it is only counted. */
+void cuda_begin(void);
 void cuda_mma(float c[4], const uint32_t a[4], const uint32_t b[2]);
 void cuda_ldmatrix4(uint32_t r[4], const void *row);
 void cuda_ldmatrix4_t(uint32_t r[4], const void *row);

@@ -31,6 +31,7 @@ template <typename T> static T *device(size_t n)
 /* out[block] = the sum of the block's numbers: by shuffles, then by shared memory. */
 __global__ static void sum_kernel(float *out, const float *x, int n)
 {
+    cuda_begin();
     __shared__ float part[32];
     int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     float sum = i < n ? x[i] : 0;
@@ -71,6 +72,7 @@ static void sums_over_shuffles_and_shared_memory(void)
 enum { SAYINGS = 9 };
 __global__ static void shuffle_kernel(int *out)
 {
+    cuda_begin();
     int lane = (int)threadIdx.x, *mine = out + lane * SAYINGS;
     mine[0] = __shfl_sync(0xffffffffu, lane, 35);
     mine[1] = __shfl_sync(0xffffffffu, lane, 3, 8);
@@ -106,6 +108,7 @@ static void shuffles_and_votes_of_every_kind(void)
 enum { TILE = 16 };
 template <typename T> __global__ static void transpose_kernel(T *to, const T *from, int rows, int cols)
 {
+    cuda_begin();
     CUDA_SHARED(T, tile);
     int col = (int)(blockIdx.x * TILE + threadIdx.x), row0 = (int)blockIdx.y * TILE;
     for (int i = (int)threadIdx.y; i < TILE; i += (int)blockDim.y)
@@ -151,6 +154,7 @@ static float widen(uint16_t bits)
  * memory, by the other one. */
 __global__ static void mma_kernel(float *c, const uint16_t *a, const uint16_t *b, bool is_b_by_columns)
 {
+    cuda_begin();
     __shared__ __align__(16) uint16_t sa[16 * 16], sb[16 * 16];
     int lane = (int)threadIdx.x, g = lane / 4, q = lane % 4;
     cuda_copy16(sa + lane * 8, a + lane * 8, true);
@@ -199,6 +203,7 @@ static void the_tensor_core_multiplies_what_ldmatrix_loads(void)
 /* Two groups of copies under way: after wait<1> the first has come and the second has not. */
 __global__ static void copy_kernel(float *out, const float4 *from)
 {
+    cuda_begin();
     CUDA_SHARED(float4, to);
     cuda_copy16(&to[0], &from[0], true);
     cuda_copy_commit();
@@ -230,6 +235,7 @@ static void copies_come_when_they_are_waited_for(void)
 /* Threads that have returned are not waited for. */
 __global__ static void early_kernel(int *out, int n)
 {
+    cuda_begin();
     __shared__ int seen[96];
     int i = (int)threadIdx.x;
     seen[i] = i;
@@ -253,6 +259,7 @@ static void threads_that_return_early_count_as_arrived(void)
 /* Reads its neighbour's number without a barrier. */
 __global__ static void race_kernel(int *out)
 {
+    cuda_begin();
     CUDA_SHARED(int, seen);
     int i = (int)threadIdx.x;
     seen[i] = i;
@@ -273,6 +280,7 @@ static void a_missing_barrier_shows_in_every_other_block(void)
 
 __global__ static void grid_kernel(int *out)
 {
+    cuda_begin();
     unsigned block = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
     unsigned thread = threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z);
     atomicAdd(&out[block * blockDim.x * blockDim.y * blockDim.z + thread], 1);
@@ -337,6 +345,7 @@ static void memory_is_exact_poisoned_and_known(void)
 
 __global__ static void overflow_kernel(float *out)
 {
+    cuda_begin();
     CUDA_SHARED(float, x);
     x[threadIdx.x] = 1;
     __syncthreads();
@@ -345,12 +354,14 @@ __global__ static void overflow_kernel(float *out)
 
 __global__ static void global_kernel(float *out)
 {
+    cuda_begin();
     __syncthreads();
     out[threadIdx.x] = 1;
 }
 
 __global__ static void static_kernel(int *out, int at)
 {
+    cuda_begin();
     __shared__ int x[32];
     x[(int)threadIdx.x + at] = 1;
     __syncthreads();
@@ -359,6 +370,7 @@ __global__ static void static_kernel(int *out, int at)
 
 __global__ static void stuck_kernel(int)
 {
+    cuda_begin();
     if (threadIdx.x < 16)
         __syncthreads();
     else
@@ -367,6 +379,7 @@ __global__ static void stuck_kernel(int)
 
 __global__ static void lines_kernel(int)
 {
+    cuda_begin();
     if (threadIdx.x < 32)
         __syncthreads();
     else
@@ -375,6 +388,7 @@ __global__ static void lines_kernel(int)
 
 __global__ static void operations_kernel(int *out)
 {
+    cuda_begin();
     if (threadIdx.x % 2)
         __syncwarp();
     else
@@ -383,11 +397,13 @@ __global__ static void operations_kernel(int *out)
 
 __global__ static void mask_kernel(int)
 {
+    cuda_begin();
     __syncwarp(0xffff0000u);
 }
 
 __global__ static void align_kernel(int)
 {
+    cuda_begin();
     CUDA_SHARED(uint16_t, x);
     uint32_t r[4];
     cuda_ldmatrix4(r, x + threadIdx.x * 8 + 1);
@@ -395,12 +411,14 @@ __global__ static void align_kernel(int)
 
 __global__ static void copy_align_kernel(const float *from)
 {
+    cuda_begin();
     CUDA_SHARED(float, x);
     cuda_copy16(x + threadIdx.x * 4, from + threadIdx.x, true);
 }
 
 __global__ static void half_kernel(float *c)
 {
+    cuda_begin();
     const uint32_t a[4] = {0, 0, 0, 0}, b[2] = {0, 0};
     float sum[4] = {0, 0, 0, 0};
     cuda_mma(sum, a, b);
@@ -416,6 +434,7 @@ __device__ __noinline__ static int deeper(int n)
 
 __global__ static void deep_kernel(int *out)
 {
+    cuda_begin();
     out[0] = deeper(1000);
 }
 

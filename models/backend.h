@@ -118,12 +118,15 @@ struct backend_ops {
     enum err_code (*alloc)(struct backend *b, void **out, size_t n_bytes, const char *what,
                            struct err *e);
     void (*free)(struct backend *b, void *p);
-    /* Host memory, zeroed, for results that are fetched round after round: a GPU writes into it without a
-     * detour. Freed while the backend is open. */
+    /* Host memory, zeroed, for what passes round after round: a GPU reads and writes it without a detour.
+     * Freed while the backend is open. */
     enum err_code (*host_alloc)(struct backend *b, void **out, size_t n_bytes, const char *what,
                                 struct err *e);
     void (*host_free)(struct backend *b, void *p);
     void (*set)(struct backend *b, void *to, const void *from_host, size_t n_bytes);
+    /* As set, but from_host stays as it is until the next sync or get: out of host_alloc's memory a GPU
+     * fetches it without a detour. */
+    void (*upload)(struct backend *b, void *to, const void *from_host, size_t n_bytes);
     void (*get)(struct backend *b, void *to_host, const void *from, size_t n_bytes); /* waits */
     void (*copy)(struct backend *b, void *to, const void *from, size_t n_bytes);
     void (*zero)(struct backend *b, void *p, size_t n_bytes);

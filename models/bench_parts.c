@@ -120,6 +120,13 @@ static void watched_set(struct backend *b, void *to, const void *from_host, size
     end(p, b, BENCH_COPIES, 0);
 }
 
+static void watched_upload(struct backend *b, void *to, const void *from_host, size_t n_bytes)
+{
+    const struct bench_parts *p = begin(b);
+    b->ops->upload(b, to, from_host, n_bytes);
+    end(p, b, BENCH_COPIES, 0);
+}
+
 static void watched_get(struct backend *b, void *to_host, const void *from, size_t n_bytes)
 {
     const struct bench_parts *p = begin(b);
@@ -292,6 +299,7 @@ static void watch(struct backend_ops *ops)
 {
     ops->sync = watched_sync;
     ops->set = watched_set;
+    ops->upload = watched_upload;
     ops->get = watched_get;
     ops->copy = watched_copy;
     ops->zero = watched_zero;

@@ -28,6 +28,7 @@ struct bench {
     struct lora_layout layout;
     struct trainer *trainer;
     struct train_job job;
+    float *in; /* the adapter that members start from */
     struct train_rows *rows; /* [n_clients * local_steps] */
     struct t5_marks marks;
     double *part, at_s; /* while parts are asked for */
@@ -239,18 +240,21 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     if (!code)
         code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
     size_t size = b->layout.size, n = (size_t)spec->n_clients;
-    void *results = NULL;
+    void *in = NULL, *results = NULL;
+    const struct backend_ops *ops = t5_ops(model);
     if (!code)
-        code = t5_ops(model)->host_alloc(t5_backend(model), &results, n * size * sizeof(float),
-                                         "the cohort's adapters", e);
+        code = ops->host_alloc(t5_backend(model), &in, size * sizeof(float), "the adapter", e);
+    if (!code)
+        code = ops->host_alloc(t5_backend(model), &results, n * size * sizeof(float), "the cohort's adapters", e);
     if (code) {
+        ops->host_free(t5_backend(model), in);
         bench_close(b);
         return code;
     }
-    float *in = ARENA_NEW(&b->arena, float, size);
     lora_init(&b->layout, spec->seed, in);
     b->job.n_members = spec->n_clients;
     b->job.seed = spec->seed;
+    b->in = in;
     b->job.adapter_in = in;
     b->model = model;
     b->job.adapter_out = results;
@@ -266,8 +270,10 @@ void bench_close(struct bench *b)
 {
     if (!b)
         return;
-    if (b->model)
+    if (b->model) {
+        t5_ops(b->model)->host_free(t5_backend(b->model), b->in);
         t5_ops(b->model)->host_free(t5_backend(b->model), b->job.adapter_out);
+    }
     trainer_close(b->trainer);
     lora_layout_fini(&b->layout);
     struct arena arena = b->arena;

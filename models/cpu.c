@@ -350,7 +350,8 @@ static void cpu_clip(struct backend *b, int n_members, size_t n, float *g, float
 #define CPU_SLOTS \
     .close = cpu_close, .memory_bytes = cpu_memory_bytes,                                                  \
     .alloc = cpu_alloc, .free = cpu_free, .host_alloc = cpu_alloc, .host_free = cpu_free,          \
-    .set = cpu_set, .get = cpu_set, .copy = cpu_copy, .zero = cpu_zero, .sync = cpu_sync,          \
+    .set = cpu_set, .upload = cpu_set, .get = cpu_set, .copy = cpu_copy, .zero = cpu_zero,            \
+    .sync = cpu_sync,                                                                              \
     .embed = cpu_embed, .embed_backward = cpu_embed_backward, .rms_norm = cpu_rms_norm,            \
     .add_norm = cpu_add_norm, .rms_norm_backward = cpu_rms_norm_backward, .linear = cpu_linear,    \
     .linear_backward = cpu_linear_backward,                                                        \

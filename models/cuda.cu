@@ -245,6 +245,14 @@ static void cuda_set(struct backend *b, void *to, const void *from, size_t n_byt
     }
 }
 
+static void cuda_upload(struct backend *b, void *to, const void *from, size_t n_bytes)
+{
+    struct cuda *c = cuda_of(b);
+    if (n_bytes)
+        cuda_check(c, cudaMemcpyAsync(to, from, n_bytes, cudaMemcpyHostToDevice, c->stream),
+                   "a copy to the GPU");
+}
+
 static void cuda_get(struct backend *b, void *to, const void *from, size_t n_bytes)
 {
     struct cuda *c = cuda_of(b);
@@ -428,6 +436,7 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.host_alloc = cuda_host_alloc;
     o.host_free = cuda_host_free;
     o.set = cuda_set;
+    o.upload = cuda_upload;
     o.get = cuda_get;
     o.copy = cuda_copy;
     o.zero = cuda_zero;

@@ -299,7 +299,7 @@ static enum err_code begin(struct trainer *t, const struct train_job *job, struc
     if (code)
         return code;
     float *x = t->vec[VEC_X];
-    t->ops->set(t->b, x, job->adapter_in, n_bytes);
+    t->ops->upload(t->b, x, job->adapter_in, n_bytes);
     for (int m = 0; m < job->n_members; m++) {
         if (m > 0)
             t->ops->copy(t->b, x + (size_t)m * n, x, n_bytes);

@@ -49,7 +49,7 @@ struct train_job {
     const struct train_member *member;
     struct train_hyper hyper;
     uint64_t seed;           /* dropout masks: differs from round to round */
-    const float *adapter_in; /* [trainer_size], host */
+    const float *adapter_in; /* [trainer_size], host; out of the backend's host_alloc it is handed over faster */
     float *adapter_out;      /* [n_members * trainer_size], host, written */
     double *loss; /* [n_members]: mean over its local steps of the mean loss per target token */
 };

@@ -156,7 +156,8 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     if ((code = mem_big(&p, slots, "the cohort's mini-batches", e)))
         return code;
     l->sample = p;
-    if ((code = mem_big(&p, size * sizeof(float), "the server's adapter", e)))
+    code = s->backend->host_alloc(t5_backend(l->model), &p, size * sizeof(float), "the server's adapter", e);
+    if (code)
         return code;
     l->adapter = p;
     l->loss = ARENA_NEW(&l->arena, double, k);
@@ -283,11 +284,12 @@ void learner_close(struct learner *l)
     data_close(l->train);
     tokens_close(l->tokens);
     lora_layout_fini(&l->layout);
-    if (l->model)
+    if (l->model) {
         t5_ops(l->model)->host_free(t5_backend(l->model), l->adapter_out);
+        t5_ops(l->model)->host_free(t5_backend(l->model), l->adapter);
+    }
     t5_close(l->model);
     mem_free(l->sample);
-    mem_free(l->adapter);
     for (int i = 0; i < LEARNER_MAX_EVALUATIONS; i++)
         mem_free(l->evaluation[i].adapter);
     arena_free(&l->arena);

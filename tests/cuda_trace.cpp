@@ -3,7 +3,8 @@
  * A library to be loaded before a program, which need not know of it:
  *   LD_PRELOAD=.../libcuda_trace.so CUDA_TRACE_LAST=0.5 veryedge bench train --backend cuda
  * At the program's end it prints a table on stderr, made of the last share of all work (CUDA_TRACE_LAST,
- * default 0.5), so that warm-up and set-up stay out. Times are the device's own (CUPTI activities). */
+ * default 0.5), so that warm-up and set-up stay out. Times are the device's own (CUPTI activities). A kernel
+ * may begin while the one before it ends; its time counts from there, so that all times add up to the wall's. */
 #include <cupti.h>
 #include <cxxabi.h>
 #include <sys/syscall.h>
@@ -91,7 +92,8 @@ void print_table()
     for (size_t i = from; i < all.size(); i++) {
         struct sum &s = by_name[all[i].name];
         s.n++;
-        s.us += static_cast<double>(all[i].end_ns - all[i].start_ns) * 1e-3;
+        if (all[i].end_ns > std::max(until, all[i].start_ns))
+            s.us += static_cast<double>(all[i].end_ns - std::max(until, all[i].start_ns)) * 1e-3;
         if (all[i].start_ns > until)
             s.idle_us += static_cast<double>(all[i].start_ns - until) * 1e-3;
         if (all[i].end_ns > until) {

@@ -39,10 +39,11 @@ const char *const *backend_precisions(void)
 static enum err_code try_open(struct backend_choice *out, const struct backend_ops *ops, struct err *e)
 {
     struct backend *b = NULL;
-    enum err_code code = ops->open(&b, 1, e);
+    enum err_code code = ops->open(&b, 0, 1, e);
     if (code)
         return code;
     out->ops = ops;
+    out->n_devices = ops->n_devices();
     ops->describe(b, out->about, sizeof(out->about));
     ops->close(b);
     return OK;

@@ -103,8 +103,11 @@ struct backend_ops {
     const char *precision; /* "float32", "bf16" */
     size_t value_bytes;    /* 4, or 2 */
 
-    /* n_threads 1 ..; what enters the memo key comes from describe. ERR_DEVICE: no such device here. */
-    enum err_code (*open)(struct backend **out, int n_threads, struct err *e);
+    /* How many devices there are that compute alike, bit for bit; 0: none. The CPU is one. */
+    int (*n_devices)(void);
+    /* On device 0 .. n_devices - 1 with n_threads 1 ..; what enters the memo key comes from describe. From any
+     * thread, and operations too, one at a time per backend. ERR_DEVICE: no such device here. */
+    enum err_code (*open)(struct backend **out, int device, int n_threads, struct err *e);
     void (*close)(struct backend *b);
     /* "cpu openblas 0.3.21 zen f32": kernel and library versions that can change a bit of a result */
     void (*describe)(struct backend *b, char *out, size_t n);
@@ -114,7 +117,8 @@ struct backend_ops {
     size_t (*memory_bytes)(struct backend *b);
     /* About what operations take for themselves when the head has so many rows and columns. */
     size_t (*scratch_bytes)(int n_threads, size_t n_rows, int n_vocab);
-    /* Zeroed memory, 64-byte aligned. Memory of one open backend may be read through another of its kind. */
+    /* Zeroed memory, 64-byte aligned. Memory of one open backend may be read through another of its kind on the
+     * same device. */
     enum err_code (*alloc)(struct backend *b, void **out, size_t n_bytes, const char *what,
                            struct err *e);
     void (*free)(struct backend *b, void *p);
@@ -236,6 +240,7 @@ const char *const *backend_precisions(void);
 struct backend_choice {
     const struct backend_ops *ops;
     char about[256];   /* what describe says */
+    int n_devices;
     char passed_over[256]; /* "auto" took another than cuda: why; else empty */
 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "models/trainer.h"
+#include "models/crew.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
@@ -26,7 +26,7 @@ struct bench {
     struct bench_spec spec;
     struct bench_totals totals;
     struct lora_layout layout;
-    struct trainer *trainer;
+    struct crew *crew;
     struct train_job job;
     float *in; /* the adapter that members start from */
     struct train_rows *rows; /* [n_clients * local_steps] */
@@ -44,6 +44,7 @@ struct bench_spec bench_default(void)
         .lengths = {false, 64, 160, 16, 40},
         .dropout = 0.1f,
         .n_threads = 1,
+        .n_parts = 1,
         .seed = 7,
     };
 }
@@ -187,16 +188,20 @@ static struct train_limits limits_of(const struct bench *b, int n_abreast)
                              .max_batch = s->batch,
                              .max_input = s->lengths.in_to,
                              .max_target = s->lengths.out_to};
-    for (int first = 0; first < s->n_clients; first += n_abreast)
-        for (int step = 0; step < s->local_steps; step++) {
+    size_t n = (size_t)s->n_clients, steps = (size_t)s->local_steps;
+    int part;
+    for (size_t first = 0, take; first < n; first += take) {
+        take = crew_pass(n, s->n_parts, (size_t)n_abreast, first, &part);
+        for (size_t step = 0; step < steps; step++) {
             size_t in = 0, out = 0;
-            for (int k = first; k < first + n_abreast && k < s->n_clients; k++) {
-                in += b->rows[k * s->local_steps + step].in;
-                out += b->rows[k * s->local_steps + step].out;
+            for (size_t k = first; k < first + take; k++) {
+                in += b->rows[k * steps + step].in;
+                out += b->rows[k * steps + step].out;
             }
             l.max_input_rows = in > l.max_input_rows ? in : l.max_input_rows;
             l.max_target_rows = out > l.max_target_rows ? out : l.max_target_rows;
         }
+    }
     return l;
 }
 
@@ -204,7 +209,7 @@ static struct train_limits limits_of(const struct bench *b, int n_abreast)
 static enum err_code fit(struct bench *b, const struct t5 *model, struct train_limits *limits, struct err *e)
 {
     const struct bench_spec *s = &b->spec;
-    for (int n = s->n_clients;; n = (n + 1) / 2) {
+    for (int n = (int)crew_part_size((size_t)s->n_clients, s->n_parts);; n = (n + 1) / 2) {
         *limits = limits_of(b, n);
         b->totals.n_abreast = n;
         size_t planned = trainer_plan(model, &s->lora, limits, &b->job.hyper, s->n_threads);
@@ -238,7 +243,7 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
         code = fit(b, model, &limits, e);
     }
     if (!code)
-        code = trainer_open(&b->trainer, model, &spec->lora, &limits, spec->n_threads, e);
+        code = crew_open(&b->crew, model, &spec->lora, &limits, spec->n_parts, spec->n_threads, e);
     size_t size = b->layout.size, n = (size_t)spec->n_clients;
     void *in = NULL, *results = NULL;
     const struct backend_ops *ops = t5_ops(model);
@@ -259,7 +264,8 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     b->model = model;
     b->job.adapter_out = results;
     b->job.loss = ARENA_NEW(&b->arena, double, n);
-    b->totals.n_bytes = trainer_bytes(b->trainer);
+    b->totals.n_bytes = trainer_bytes(crew_trainer(b->crew, 0));
+    b->totals.n_devices = crew_size(b->crew);
     b->totals.n_weights = t5_bytes(model);
     b->totals.n_results = n * size * sizeof(float);
     *out = b;
@@ -274,7 +280,7 @@ void bench_close(struct bench *b)
         t5_ops(b->model)->host_free(t5_backend(b->model), b->in);
         t5_ops(b->model)->host_free(t5_backend(b->model), b->job.adapter_out);
     }
-    trainer_close(b->trainer);
+    crew_close(b->crew);
     lora_layout_fini(&b->layout);
     struct arena arena = b->arena;
     arena_free(&arena);
@@ -292,19 +298,9 @@ enum err_code bench_round(struct bench *b, double *seconds, double part[N_T5_PAR
         memset(part, 0, N_T5_PARTS * sizeof(part[0]));
     b->part = part;
     b->at_s = begun_s;
-    trainer_mark(b->trainer, part ? &b->marks : NULL);
-    enum err_code code = OK;
-    struct train_job pass = b->job;
-    size_t size = b->layout.size;
-    for (int first = 0, n; !code && first < b->spec.n_clients; first += n) {
-        n = b->spec.n_clients - first;
-        n = n < b->totals.n_abreast ? n : b->totals.n_abreast;
-        pass.n_members = n;
-        pass.member = b->job.member + first;
-        pass.adapter_out = b->job.adapter_out + (size_t)first * size;
-        pass.loss = b->job.loss + first;
-        code = trainer_run(b->trainer, &pass, e);
-    }
+    CHECK(!part || crew_size(b->crew) == 1);
+    trainer_mark(crew_trainer(b->crew, 0), part ? &b->marks : NULL);
+    enum err_code code = crew_run(b->crew, &b->job, (size_t)b->totals.n_abreast, e);
     *seconds = wall_s() - begun_s;
     return code;
 }
@@ -316,7 +312,7 @@ const struct t5 *bench_model_of(const struct bench *b)
 
 struct backend *bench_backend(const struct bench *b)
 {
-    return trainer_backend(b->trainer);
+    return trainer_backend(crew_trainer(b->crew, 0));
 }
 
 double bench_loss(const struct bench *b)
@@ -372,7 +368,7 @@ enum err_code bench_product(const struct backend_ops *ops, int n_threads, double
     struct backend *b = NULL;
     void *m[3] = {NULL, NULL, NULL};
     double best = 0, begun_s = 0;
-    enum err_code code = ops->open(&b, n_threads, e);
+    enum err_code code = ops->open(&b, 0, n_threads, e);
     for (int i = 0; !code && i < 3; i++)
         code = ops->alloc(b, &m[i], n_bytes, "a matrix", e);
     for (int i = 0; !code && i < 2; i++)

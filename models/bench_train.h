@@ -28,6 +28,7 @@ struct bench_spec {
     int n_threads;
     uint64_t seed;
     double memory_bytes; /* of a pass at most: the cohort is cut into passes of so many clients; 0: not cut */
+    int n_parts;         /* of the cohort, each for a GPU (models/crew.h) */
 };
 
 /* 10 clients x 2 steps x 8 samples of 64..160 and 16..40 tokens, rank 16 on q and v; one thread. */
@@ -38,7 +39,8 @@ struct bench_totals { /* of a round, all clients and steps */
     double flop;        /* cost_packed_flop of each step */
     size_t n_bytes;     /* memory of a pass */
     size_t n_weights, n_results; /* memory of the weights, and of what clients hand back */
-    int n_abreast;      /* clients of a pass */
+    int n_abreast;      /* clients of a pass at most */
+    int n_devices;
 };
 
 /* Host memory that a pass on the CPU may take now; 0 for other backends and where it is not known. */
@@ -53,9 +55,9 @@ void bench_close(struct bench *b); /* NULL is fine */
 const struct bench_totals *bench_totals(const struct bench *b);
 
 /* Trains one round; *seconds of it. part: seconds of each part of the steps together, which makes the round
- * slower, or NULL. */
+ * slower, or NULL, as with several devices. */
 enum err_code bench_round(struct bench *b, double *seconds, double part[N_T5_PARTS], struct err *e);
-/* Its model, and the backend on which it is trained. */
+/* Its model, and the backend on which it is trained, the first of several. */
 const struct t5 *bench_model_of(const struct bench *b);
 struct backend *bench_backend(const struct bench *b);
 /* Mean over clients of the last round's loss: a check that it trains. */

@@ -46,13 +46,20 @@ static enum err_code open_as(struct backend **out, const struct backend_ops *ops
     return OK;
 }
 
-static enum err_code cpu_open(struct backend **out, int n_threads, struct err *e)
+static int cpu_n_devices(void)
 {
+    return 1;
+}
+
+static enum err_code cpu_open(struct backend **out, int device, int n_threads, struct err *e)
+{
+    CHECK(device == 0);
     return open_as(out, &cpu_backend, n_threads, e);
 }
 
-static enum err_code cpu_bf16_open(struct backend **out, int n_threads, struct err *e)
+static enum err_code cpu_bf16_open(struct backend **out, int device, int n_threads, struct err *e)
 {
+    CHECK(device == 0);
     return open_as(out, &cpu_bf16_backend, n_threads, e);
 }
 
@@ -367,6 +374,7 @@ const struct backend_ops cpu_backend = {
     .name = "cpu",
     .precision = "float32",
     .value_bytes = sizeof(float),
+    .n_devices = cpu_n_devices,
     .open = cpu_open,
     .describe = cpu_describe,
     .narrow = cpu_narrow,
@@ -379,6 +387,7 @@ const struct backend_ops cpu_bf16_backend = {
     .name = "cpu",
     .precision = "bf16",
     .value_bytes = sizeof(uint16_t),
+    .n_devices = cpu_n_devices,
     .open = cpu_bf16_open,
     .describe = cpu_bf16_describe,
     .narrow = cpu_bf16_narrow,

@@ -39,9 +39,9 @@ static enum err_code cuda_sync(struct backend *b, struct err *e)
 
 static void cuda_close(struct backend *b)
 {
-    struct cuda *c = cuda_of(b);
-    if (!c)
+    if (!b)
         return;
+    struct cuda *c = cuda_of(b);
     if (c->stream)
         cudaStreamSynchronize(c->stream);
     cuda_gemm_close(c);
@@ -63,7 +63,33 @@ static void cuda_close(struct backend *b)
     free(c);
 }
 
-static enum err_code open_device(struct cuda *c, struct err *e)
+/* CUDA's number of the device that is the which-th of the first one's kind, of *n_alike; -1: there are fewer. */
+static int find_device(int which, int *n_alike)
+{
+    struct cudaDeviceProp first, p;
+    int n = 0, found = -1;
+    *n_alike = 0;
+    bool is_known = cudaGetDeviceCount(&n) == cudaSuccess && n > 0 &&
+                    cudaGetDeviceProperties(&first, 0) == cudaSuccess;
+    for (int i = 0; is_known && i < n; i++) {
+        bool is_alike = cudaGetDeviceProperties(&p, i) == cudaSuccess && strcmp(p.name, first.name) == 0 &&
+                        p.major == first.major && p.minor == first.minor &&
+                        p.multiProcessorCount == first.multiProcessorCount;
+        if (is_alike && (*n_alike)++ == which)
+            found = i;
+    }
+    cudaGetLastError();
+    return found;
+}
+
+static int cuda_n_devices(void)
+{
+    int n;
+    find_device(0, &n);
+    return n;
+}
+
+static enum err_code open_device(struct cuda *c, int which, struct err *e)
 {
     int n = 0;
     cudaError_t code = cudaGetDeviceCount(&n);
@@ -80,14 +106,19 @@ static enum err_code open_device(struct cuda *c, struct err *e)
                        code != cudaSuccess ? cudaGetErrorString(code) : "none is there");
     }
     struct cudaDeviceProp p;
-    if ((code = cudaGetDeviceProperties(&p, 0)) != cudaSuccess)
+    int n_alike = 0, device = which ? find_device(which, &n_alike) : 0;
+    if (device < 0)
+        return err_set(e, ERR_DEVICE, "GPU %d is not there: %d are of the first one's kind", which + 1, n_alike);
+    if ((code = cudaGetDeviceProperties(&p, device)) != cudaSuccess)
         return cuda_fail(e, code, "properties of the GPU");
     if (p.major < 8)
         return err_set(e, ERR_DEVICE, "%s is of compute capability %d.%d: 8.0 or newer is needed", p.name,
                        p.major, p.minor);
     c->n_processors = p.multiProcessorCount;
     c->is_early = p.major >= 9;
-    if ((code = cudaSetDevice(0)) != cudaSuccess ||
+    c->device = device;
+    c->has_neighbours = n > 1;
+    if ((code = cudaSetDevice(device)) != cudaSuccess ||
         (code = cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking)) != cudaSuccess)
         return cuda_fail(e, code, "a stream of the GPU");
     for (int i = 0; i < CUDA_STAGES; i++) {
@@ -102,13 +133,13 @@ static enum err_code open_device(struct cuda *c, struct err *e)
     return OK;
 }
 
-static enum err_code cuda_open(const struct backend_ops *ops, struct backend **out, struct err *e)
+static enum err_code cuda_open(const struct backend_ops *ops, struct backend **out, int device, struct err *e)
 {
     struct cuda *c = (struct cuda *)calloc(1, sizeof(*c));
     if (!c)
         return err_set(e, ERR_MEMORY, "no memory for a backend");
     c->base.ops = ops;
-    enum err_code code = open_device(c, e);
+    enum err_code code = open_device(c, device, e);
     if (!code)
         code = cuda_gemm_open(c, e);
     if (code) {
@@ -119,16 +150,16 @@ static enum err_code cuda_open(const struct backend_ops *ops, struct backend **o
     return OK;
 }
 
-static enum err_code cuda_open_float(struct backend **out, int n_threads, struct err *e)
+static enum err_code cuda_open_float(struct backend **out, int device, int n_threads, struct err *e)
 {
     (void)n_threads;
-    return cuda_open(&cuda_backend, out, e);
+    return cuda_open(&cuda_backend, out, device, e);
 }
 
-static enum err_code cuda_open_bf16(struct backend **out, int n_threads, struct err *e)
+static enum err_code cuda_open_bf16(struct backend **out, int device, int n_threads, struct err *e)
 {
     (void)n_threads;
-    return cuda_open(&cuda_bf16_backend, out, e);
+    return cuda_open(&cuda_bf16_backend, out, device, e);
 }
 
 static void cuda_describe(struct backend *b, char *out, size_t n)
@@ -138,7 +169,7 @@ static void cuda_describe(struct backend *b, char *out, size_t n)
     int runtime = 0, driver = 0;
     char blas[96] = "";
     memset(&p, 0, sizeof(p));
-    cudaGetDeviceProperties(&p, 0);
+    cudaGetDeviceProperties(&p, c->device);
     cudaRuntimeGetVersion(&runtime);
     cudaDriverGetVersion(&driver);
     cuda_gemm_describe(c, blas, sizeof(blas));
@@ -152,8 +183,8 @@ static void cuda_describe(struct backend *b, char *out, size_t n)
 static size_t cuda_memory_bytes(struct backend *b)
 {
     size_t n_free = 0, n_total = 0;
+    cuda_of(b);
     cudaMemGetInfo(&n_free, &n_total);
-    (void)b;
     return n_total;
 }
 
@@ -192,7 +223,7 @@ static enum err_code cuda_alloc(struct backend *b, void **out, size_t n_bytes, c
 
 static void cuda_free(struct backend *b, void *p)
 {
-    (void)b;
+    cuda_of(b);
     cudaFree(p); /* waits for the device */
 }
 
@@ -200,7 +231,7 @@ static enum err_code cuda_host_alloc(struct backend *b, void **out, size_t n_byt
                                      struct err *e)
 {
     void *p = NULL;
-    (void)b;
+    cuda_of(b);
     if (cudaMallocHost(&p, n_bytes ? n_bytes : 1) != cudaSuccess) {
         cudaGetLastError();
         return err_set(e, ERR_MEMORY, "%s: %.0f MiB of pinned memory are needed", what,
@@ -213,7 +244,7 @@ static enum err_code cuda_host_alloc(struct backend *b, void **out, size_t n_byt
 
 static void cuda_host_free(struct backend *b, void *p)
 {
-    (void)b;
+    cuda_of(b);
     cudaFreeHost(p);
 }
 
@@ -426,6 +457,7 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.name = "cuda";
     o.precision = precision;
     o.value_bytes = sizeof(T);
+    o.n_devices = cuda_n_devices;
     o.open = sizeof(T) == sizeof(float) ? cuda_open_float : cuda_open_bf16;
     o.close = cuda_close;
     o.describe = cuda_describe;

@@ -61,15 +61,11 @@ struct cuda {
     struct cuda_buckets buckets[2]; /* of decoders; bidirectional */
     void *scratch[CUDA_SCRATCHES];
     size_t n_scratch[CUDA_SCRATCHES]; /* bytes */
-    int n_processors;
+    int device, n_processors;
+    bool has_neighbours; /* there are several devices */
     bool is_early; /* kernels may come before the one ahead of them has ended, see cuda_begin */
     struct err failure; /* the first since the last sync */
 };
-
-static inline struct cuda *cuda_of(struct backend *b)
-{
-    return (struct cuda *)b; /* base is its first member */
-}
 
 static inline int cuda_blocks(size_t n, int block)
 {
@@ -78,6 +74,16 @@ static inline int cuda_blocks(size_t n, int block)
 
 /* Keeps the first failure. False when the call failed or an earlier one did. */
 bool cuda_check(struct cuda *c, cudaError_t code, const char *what);
+
+/* The backend behind b, whose device is this thread's from here on: every operation begins with it, for threads
+ * and devices come together in any way. */
+static inline struct cuda *cuda_of(struct backend *b)
+{
+    struct cuda *c = (struct cuda *)b; /* base is its first member */
+    if (c->has_neighbours)
+        cuda_check(c, cudaSetDevice(c->device), "choosing the GPU");
+    return c;
+}
 
 /* The table in device memory, for work that is queued before 48 other tables are asked for. NULL when memory
  * is gone: the failure is kept and the operation must do nothing. */
@@ -150,17 +156,18 @@ static inline cudaError_t cuda_launch(struct cuda *c, dim3 grid, dim3 block, siz
 /* grid, block: dim3 or int. A kernel with template arguments stands in parentheses. */
 #define CUDA_LAUNCH(c, grid, block, shared_bytes, kernel, ...)                                     \
     do {                                                                                           \
+        auto c_ = (c);                                                                             \
         auto kernel_ = kernel;                                                                     \
         size_t shared_ = (shared_bytes);                                                           \
-        if ((c)->failure.code ||                                                                   \
+        if (c_->failure.code ||                                                                    \
             (shared_ > 48 * 1024 &&                                                                \
-             !cuda_check(c,                                                                        \
+             !cuda_check(c_,                                                                       \
                          cudaFuncSetAttribute(kernel_,                                             \
                                               cudaFuncAttributeMaxDynamicSharedMemorySize,         \
                                               (int)shared_),                                       \
                          #kernel)))                                                                \
             break;                                                                                 \
-        cuda_check(c, cuda_launch(c, grid, block, shared_, kernel_, __VA_ARGS__), #kernel);        \
+        cuda_check(c_, cuda_launch(c_, grid, block, shared_, kernel_, __VA_ARGS__), #kernel);      \
     } while (0)
 #endif
 

@@ -43,7 +43,7 @@ static enum err_code fold_arithmetic(struct hash128 *h, const struct t5 *model, 
 {
     struct backend *b = NULL;
     char said[MAX_DESCRIBED], libc[64] = "";
-    enum err_code code = t5_ops(model)->open(&b, 1, e);
+    enum err_code code = t5_ops(model)->open(&b, 0, 1, e);
     if (code)
         return code;
     b->ops->describe(b, said, sizeof(said));

@@ -45,7 +45,7 @@ enum err_code memo_open(struct memo **out, struct store *store, const struct mem
                         struct err *e);
 void memo_close(struct memo *m); /* NULL is fine */
 
-/* trainer_run, or its result from the store, then *is_known. One training and one evaluation may go
+/* trainer_run, or its result from the store, then *is_known. A training per trainer and one evaluation may go
  * on at once, in a thread each: the store is read and written there, so that virtual time need not
  * wait. */
 enum err_code memo_train(struct memo *m, struct trainer *t, const struct train_job *job,

@@ -7,7 +7,7 @@
  * each residual branch, on the feed-forward product, after both final norms.
  *
  * A struct t5 is only read by passes and may be shared by any number of struct t5_work, each with
- * its own backend and used by one thread at a time. */
+ * its own backend on the model's device and used by one thread at a time. */
 #ifndef MODELS_T5_H
 #define MODELS_T5_H
 
@@ -60,8 +60,10 @@ enum err_code t5_open_random(struct t5 **out, const struct backend_ops *ops,
  * of a short table that comes again and again, norms 1; the hash is 0. */
 enum err_code t5_open_cheap(struct t5 **out, const struct backend_ops *ops, const struct t5_config *c,
                             struct err *e);
-/* A model of its own with the same weights and hash. */
+/* A model of its own with the same weights and hash, on the same device; and on another one of its backend's.
+ * The functions above open on the first. */
 enum err_code t5_open_copy(struct t5 **out, const struct t5 *from, struct err *e);
+enum err_code t5_open_replica(struct t5 **out, const struct t5 *from, int device, struct err *e);
 /* All weights at once, as the flat vector lies: host memory [t5_n_flat], zeros between tensors
  * included. t5_set_flat is for whoever owns the model alone; it leaves the hash as it was. */
 enum err_code t5_get_flat(const struct t5 *m, float *to_host, struct err *e);

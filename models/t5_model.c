@@ -75,8 +75,8 @@ static void add_stack(struct t5 *m, int which, const char *name)
                   (size_t)c->d_model, 0);
 }
 
-enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const struct t5_config *c,
-                      struct err *e)
+enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, int device,
+                      const struct t5_config *c, struct err *e)
 {
     enum err_code code = t5_config_check(c, e);
     if (!code && ops->value_bytes == 2 && (c->d_model | c->d_kv | c->d_ff) % 8 != 0)
@@ -89,6 +89,7 @@ enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const stru
     struct t5 *m = ARENA_NEW(&arena, struct t5, 1);
     m->arena = arena;
     m->ops = ops;
+    m->device = device;
     m->config = *c;
     m->tensor = ARENA_NEW(&m->arena, struct t5_tensor, (size_t)(9 * c->n_enc + 14 * c->n_dec + 6));
     m->shared = add(m, false, "shared.weight", (size_t)c->vocab, (size_t)c->d_model);
@@ -98,7 +99,7 @@ enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const stru
     m->n_flat = (m->n_flat + ALIGN - 1) / ALIGN * ALIGN;
     CHECK(m->n_tensors == (size_t)(9 * c->n_enc + 14 * c->n_dec + 6));
     void *w = NULL;
-    code = ops->open(&m->backend, 1, e);
+    code = ops->open(&m->backend, device, 1, e);
     if (!code)
         code = ops->alloc(m->backend, &w, m->n_flat * sizeof(float), "the model's weights", e);
     m->w = w;
@@ -227,7 +228,7 @@ enum err_code t5_set_flat(struct t5 *m, const float *from_host, struct err *e)
 enum err_code t5_open_copy(struct t5 **out, const struct t5 *from, struct err *e)
 {
     struct t5 *m = NULL;
-    enum err_code code = t5_make(&m, from->ops, &from->config, e);
+    enum err_code code = t5_make(&m, from->ops, from->device, &from->config, e);
     if (code)
         return code;
     m->ops->copy(m->backend, m->w, from->w, m->n_flat * sizeof(float));
@@ -337,7 +338,7 @@ enum err_code t5_open_random(struct t5 **out, const struct backend_ops *ops,
                              const struct t5_config *c, uint64_t seed, struct err *e)
 {
     struct t5 *m = NULL;
-    enum err_code code = t5_make(&m, ops, c, e);
+    enum err_code code = t5_make(&m, ops, 0, c, e);
     return code ? code : fill(out, m, from_seed, &seed, e);
 }
 
@@ -350,7 +351,7 @@ enum err_code t5_open_cheap(struct t5 **out, const struct backend_ops *ops, cons
     struct t5 *m = NULL;
     struct arena scratch = {0};
     void *memory = NULL;
-    enum err_code code = t5_make(&m, ops, c, e);
+    enum err_code code = t5_make(&m, ops, 0, c, e);
     if (code)
         return code;
     double *table = ARENA_NEW(&scratch, double, CHEAP_TABLE);
@@ -371,6 +372,34 @@ enum err_code t5_open_cheap(struct t5 **out, const struct backend_ops *ops, cons
     }
     mem_free(memory);
     arena_free(&scratch);
+    if (code)
+        t5_close(m);
+    else
+        *out = m;
+    return code;
+}
+
+/* By way of the host, so that no device need reach another's memory. */
+enum err_code t5_open_replica(struct t5 **out, const struct t5 *from, int device, struct err *e)
+{
+    struct t5 *m = NULL;
+    void *host = NULL;
+    enum err_code code = t5_make(&m, from->ops, device, &from->config, e);
+    if (code)
+        return code;
+    code = mem_big(&host, largest_tensor(m) * sizeof(float), "a copy of a tensor", e);
+    for (size_t i = 0; !code && i < m->n_tensors; i++) {
+        t5_get(from, &from->tensor[i], host);
+        t5_set(m, &m->tensor[i], host);
+    }
+    mem_free(host);
+    if (!code)
+        code = from->ops->sync(from->backend, e);
+    if (!code) {
+        m->hash = from->hash;
+        t5_narrow(m, m->backend);
+        code = m->ops->sync(m->backend, e);
+    }
     if (code)
         t5_close(m);
     else
@@ -403,7 +432,7 @@ enum err_code t5_open_formula(struct t5 **out, const struct backend_ops *ops,
                               const struct t5_config *c, struct err *e)
 {
     struct t5 *m = NULL;
-    enum err_code code = t5_make(&m, ops, c, e);
+    enum err_code code = t5_make(&m, ops, 0, c, e);
     return code ? code : fill(out, m, from_formula, NULL, e);
 }
 
@@ -454,7 +483,7 @@ enum err_code t5_open(struct t5 **out, const struct backend_ops *ops, const char
     if (!code)
         code = t5_head_find(&s.head, config, &c, s.file, e);
     if (!code)
-        code = t5_make(&m, ops, &c, e);
+        code = t5_make(&m, ops, 0, &c, e);
     if (!code)
         code = refuse_strangers(m, s.file, e);
     if (!code)

@@ -25,6 +25,7 @@ struct t5_stack_at {
 struct t5 {
     struct arena arena; /* owns this struct, names and tables */
     const struct backend_ops *ops;
+    int device;
     struct backend *backend; /* for memory only */
     struct t5_config config;
     struct t5_stack_at stack[2];
@@ -37,8 +38,8 @@ struct t5 {
 };
 
 /* A model with its tables and zeroed weights; the caller fills them. */
-enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, const struct t5_config *c,
-                      struct err *e);
+enum err_code t5_make(struct t5 **out, const struct backend_ops *ops, int device,
+                      const struct t5_config *c, struct err *e);
 
 /* The float32 weights anew as values, by a backend of the model's kind; nothing where they are the same. */
 void t5_narrow(const struct t5 *m, struct backend *b);

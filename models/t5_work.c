@@ -199,7 +199,7 @@ enum err_code t5_work_open(struct t5_work **out, const struct t5 *model, enum t5
                        "a pass of %zu input and %zu target tokens does not fit any memory",
                        limits->max_in, limits->max_out);
     if (!code)
-        code = w->ops->open(&w->b, n_threads, e);
+        code = w->ops->open(&w->b, model->device, n_threads, e);
     if (!code)
         code = w->ops->alloc(w->b, &w->block, p.n, "the memory of a training pass", e);
     if (code) {

@@ -321,7 +321,7 @@ static enum err_code measure_memory(struct session *s, struct err *e)
 {
     const struct backend_ops *ops = s->m.choice.ops;
     struct backend *b = NULL;
-    enum err_code code = ops->open(&b, 1, e);
+    enum err_code code = ops->open(&b, 0, 1, e);
     if (code)
         return code;
     s->memory_bytes = (double)ops->memory_bytes(b);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/bench_generate.h"
+#include "models/crew.h"
 #include "sim/base/text.h"
 #include "sim/bench.h"
 #include "sim/cli.h"
@@ -16,7 +17,7 @@ enum { WARMUP = 2 };
 
 struct args {
     const char *backend, *precision, *model, *lengths, *peak, *json, *memory;
-    int64_t repeats, workers, clients, batch, steps, rank, generate;
+    int64_t repeats, workers, clients, batch, steps, rank, generate, gpus;
     bool has_parts;
 };
 
@@ -38,6 +39,8 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_INT("repeats", "N", "timed rounds (default: 5)", 1, BENCH_MAX_REPEATS, &a->repeats),
         CLI_INT("workers", "N", "threads, on the CPU (default: one per core)", 1, 1024, &a->workers),
         CLI_TEXT("memory", "SIZE", "of a pass at most, as compute.memory: 1500MB (default: any)", &a->memory),
+        CLI_INT("gpus", "N", "parts of the cohort, a GPU each, as compute.gpus (default: 1)", 1, CREW_MAX_PARTS,
+                &a->gpus),
         CLI_INT("generate", "N", "instead: decode 32 inputs greedily, N new tokens each", 1, 1024, &a->generate),
         CLI_TEXT("peak", "RATE", "989TFLOP/s: what utilisation is relative to", &a->peak),
         CLI_FLAG("parts", "a step's phases and the model's parts too: ms, flop, share of the peak", &a->has_parts),
@@ -66,12 +69,13 @@ static struct figures figures_of(const struct bench_totals *t, const struct benc
                                  const struct bench_machine *m)
 {
     double n = (double)(t->n_in + t->n_out), rate = n / r->median_s;
+    double watts = t->n_devices == 1 ? r->watts : (double)NAN; /* which are the first GPU's alone */
     return (struct figures){.step_s = r->median_s / steps,
                             .tokens_per_s = rate,
                             .flop_per_s = t->flop / r->median_s,
-                            .utilisation = t->flop / r->median_s / m->peak.flop_per_s,
-                            .j_per_token = r->watts / rate,
-                            .tokens_per_s_w = rate / r->watts};
+                            .utilisation = t->flop / r->median_s / (t->n_devices * m->peak.flop_per_s),
+                            .j_per_token = watts / rate,
+                            .tokens_per_s_w = rate / watts};
 }
 
 static void print_parts(const struct bench_result *r, int steps)
@@ -158,7 +162,13 @@ static void print_plan(const struct args *a, const struct t5_config *c, bool is_
     printf("memory   weights %.0f + pass %.0f", weights, pass);
     if (t->n_abreast < a->clients)
         printf(" (%d client%s at a time)", t->n_abreast, t->n_abreast == 1 ? "" : "s");
-    printf(" + results %.0f MiB\n", results);
+    printf(" + results %.0f MiB", results);
+    if (t->n_devices > 1)
+        printf("; weights %.0f + pass %.0f MiB on each of %d more", weights, pass, t->n_devices - 1);
+    putchar('\n');
+    if (a->gpus > 1)
+        printf("gpus     %" PRId64 " parts of the cohort on %d device%s\n", a->gpus, t->n_devices,
+               t->n_devices == 1 ? ", one after another" : "s at the same time");
     fflush(stdout);
 }
 
@@ -173,9 +183,14 @@ static void print(const struct args *a, const struct bench_machine *m, const str
            1e3 * f.step_s, 1e3 * r->min_s / steps, 1e3 * r->max_s / steps, a->repeats);
     printf("tokens       %.0f per s\n", f.tokens_per_s);
     text_format(rate, sizeof(rate), f.flop_per_s, UNIT_FLOP_PER_S);
-    printf("flop         %s, 4 x parameters touched x tokens + attention; %.1f %% of the peak\n", rate,
+    printf("flop         %s, 4 x parameters touched x tokens + attention; %.1f %% of the peak", rate,
            100 * f.utilisation);
-    if (!isnan(r->watts))
+    if (t->n_devices > 1)
+        printf(" of %d", t->n_devices);
+    putchar('\n');
+    if (!isnan(r->watts) && t->n_devices > 1)
+        printf("power        %.1f W, the first GPU's, mean of %d readings\n", r->watts, r->n_readings);
+    else if (!isnan(r->watts))
         printf("power        %.1f W, mean of %d readings; %.4g J per token, %.4g tokens/s/W\n", r->watts,
                r->n_readings, f.j_per_token, f.tokens_per_s_w);
     if (a->has_parts)
@@ -229,6 +244,8 @@ static enum err_code write(const struct args *a, bool is_made_up, const struct b
     json_out_int(&o, "planned_bytes", (int64_t)(t->n_bytes + t->n_weights + t->n_results));
     json_out_double(&o, "peak_bytes", bench_peak_bytes());
     json_out_int(&o, "clients_abreast", t->n_abreast);
+    json_out_int(&o, "gpus", a->gpus);
+    json_out_int(&o, "devices", t->n_devices);
     json_out_double(&o, "median_s", r->median_s);
     json_out_double(&o, "min_s", r->min_s);
     json_out_double(&o, "max_s", r->max_s);
@@ -322,13 +339,16 @@ enum err_code bench_cmd_train(int argc, char **argv, struct err *e)
 {
     struct args a = {.backend = "auto", .precision = "float32", .model = "tiny",
                      .lengths = "uniform:64-160,16-40", .repeats = 5, .workers = run_cores(),
-                     .clients = 10, .batch = 8, .steps = 2};
+                     .clients = 10, .batch = 8, .steps = 2, .gpus = 1};
     struct bench_spec spec = bench_default();
     struct bench_machine m;
     bool is_help = false;
     enum err_code code = parse(argc, argv, &a, &is_help, e);
     if (code || is_help)
         return code;
+    if (a.gpus > 1 && (a.has_parts || a.generate))
+        return err_set(e, ERR_INPUT, "bench train: --%s: expected it without --gpus",
+                       a.has_parts ? "parts" : "generate");
     code = lengths_parse(&spec.lengths, a.lengths, e);
     if (code)
         return err_in(e, code, "bench train: --lengths");
@@ -339,6 +359,7 @@ enum err_code bench_cmd_train(int argc, char **argv, struct err *e)
     spec.batch = (int)a.batch;
     spec.local_steps = (int)a.steps;
     spec.n_threads = (int)a.workers;
+    spec.n_parts = (int)(a.gpus < a.clients ? a.gpus : a.clients);
     if (a.memory)
         code = text_quantity(a.memory, UNIT_SIZE_BYTES, 1e6, 1e15, &spec.memory_bytes, e);
     if (code)

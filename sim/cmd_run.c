@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "models/crew.h"
 #include "sim/base/text.h"
 #include "sim/cli.h"
 #include "sim/cmd.h"
@@ -9,13 +10,13 @@
 #include "sim/run.h"
 #include "sim/spawn.h"
 
-enum { MAX_WORKERS = 1024, MAX_SHORT = 3 };
+enum { MAX_WORKERS = 1024, MAX_SHORT = 4 };
 
 struct args {
     const char *scenario;
     struct cli_list sets;
     const char *backend, *precision;
-    int64_t workers, seed, parent;
+    int64_t workers, seed, gpus, parent;
     struct cache_args cache;
     bool is_quiet;
 };
@@ -30,6 +31,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
         CLI_TEXT("backend", "NAME", "auto, cpu or cuda: the same as --set compute.backend=NAME", &a->backend),
         CLI_TEXT("precision", "NAME", "float32 or bf16: the same as --set compute.precision=NAME",
                  &a->precision),
+        CLI_INT("gpus", "N", "the same as --set compute.gpus=N", 1, CREW_MAX_PARTS, &a->gpus),
         CACHE_OPTIONS(a->cache),
         CLI_FLAG("quiet", "print nothing but errors", &a->is_quiet),
         CLI_INT("parent", "PID", "end at once when this process ends (compare and sweep say so)", 1, INT32_MAX,
@@ -111,13 +113,17 @@ enum err_code cmd_run(int argc, char **argv, struct err *e)
         return code;
     if (a.sets.n > CLI_MAX_LIST - MAX_SHORT)
         return err_set(e, ERR_INPUT, "more than %d --set options", CLI_MAX_LIST - MAX_SHORT);
-    char seed[64], backend[64], precision[64];
+    char seed[64], backend[64], precision[64], gpus[64];
     if (a.seed >= 0) {
         snprintf(seed, sizeof(seed), "seed=%" PRId64, a.seed);
         a.sets.value[a.sets.n++] = seed;
     }
     add_word(&a.sets, backend, "compute.backend", a.backend);
     add_word(&a.sets, precision, "compute.precision", a.precision);
+    if (a.gpus) {
+        snprintf(gpus, sizeof(gpus), "compute.gpus=%" PRId64, a.gpus);
+        a.sets.value[a.sets.n++] = gpus;
+    }
     if (a.parent && (code = spawn_end_with(a.parent, e)))
         return code;
     struct scenario *s = NULL;

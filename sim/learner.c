@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "models/backend.h"
+#include "models/crew.h"
 #include "models/lora_mean.h"
 #include "models/memo.h"
 #include "models/peft.h"
@@ -18,10 +19,11 @@
  * same), with room for models whose makers added some of their own. */
 enum { MAX_SPARE_ROWS = 1024 };
 
-/* One chunk of the cohort: a job of the training lane. */
+/* One chunk of the cohort: a job of a training lane. */
 struct chunk {
     struct learner *learner;
     struct pool_job job;
+    int worker;
     size_t first, n; /* members first .. first + n - 1 of this round's trainees */
     double n_tokens;
     bool is_known; /* the store had the result */
@@ -54,7 +56,7 @@ struct learner {
     struct dataset *train, *heldout, *test; /* test: NULL without */
     struct split split;
     size_t most_steps; /* of a client in a round */
-    struct trainer *trainer;
+    struct crew *crew;
     struct evaluator *evaluator;
     struct eval_spec eval;
     struct hash128 vocabulary; /* of spiece.model's bytes */
@@ -71,10 +73,11 @@ struct learner {
     const float **arrived;
     double *weight;
     uint32_t *client;      /* by trainee */
+    size_t *chunk_of;      /* by trainee */
     double *n_tokens;      /* by trainee */
     size_t n_trainees;
     uint64_t job_seed;
-    size_t n_chunks, max_chunks;
+    size_t n_chunks;
     struct chunk *chunk;
     struct evaluation evaluation[LEARNER_MAX_EVALUATIONS];
     double train_wall_s, evaluate_wall_s, tokens_trained;
@@ -169,8 +172,8 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
     l->weight = ARENA_NEW(&l->arena, double, k);
     l->client = ARENA_NEW(&l->arena, uint32_t, k);
     l->n_tokens = ARENA_NEW(&l->arena, double, k);
-    l->max_chunks = (k + learner_chunk(s) - 1) / learner_chunk(s);
-    l->chunk = ARENA_NEW(&l->arena, struct chunk, l->max_chunks);
+    l->chunk_of = ARENA_NEW(&l->arena, size_t, k);
+    l->chunk = ARENA_NEW(&l->arena, struct chunk, crew_most_passes(k, s->n_parts, learner_chunk(s)));
     for (int i = 0; !code && i < LEARNER_MAX_EVALUATIONS && learner_evaluates(s); i++) {
         code = mem_big(&p, size * sizeof(float), "an adapter to be evaluated", e);
         l->evaluation[i].adapter = code ? NULL : p;
@@ -182,8 +185,8 @@ static enum err_code open_engines(struct learner *l, struct err *e)
 {
     const struct learner_spec *s = &l->spec;
     struct train_limits limits = learner_limits(s, l->train, &l->split, l->most_steps);
-    enum err_code code = trainer_open(&l->trainer, l->model, s->is_full ? NULL : &s->lora, &limits,
-                                      s->n_workers, e);
+    enum err_code code = crew_open(&l->crew, l->model, s->is_full ? NULL : &s->lora, &limits,
+                                   s->n_parts, s->n_workers, e);
     if (code || !learner_evaluates(s))
         return code;
     l->eval = (struct eval_spec){.n_samples = s->eval_samples,
@@ -240,6 +243,11 @@ static enum err_code begin_weights(struct learner *l, struct err *e)
     return OK;
 }
 
+int learner_lanes(const struct learner_spec *spec)
+{
+    return LEARNER_LANE_TRAIN + crew_workers(spec->backend, spec->n_parts);
+}
+
 enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
                            struct err *e)
 {
@@ -257,8 +265,9 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
     l->size = spec->is_full ? t5_n_flat(l->model) : l->layout.size;
     if ((code = open_tokens(l, e)) || (code = check_ids(l, e)) || (code = open_data(l, e)) ||
         (code = learner_check_memory(&l->spec, l->size, e)) ||
-        (code = learner_fit(&l->spec, l->model, l->train, &l->split, l->most_steps, e)) || (code = open_buffers(l, e)) || (code = open_engines(l, e)) ||
-        (code = open_memo(l, e)) || (code = begin_weights(l, e)))
+        (code = learner_fit(&l->spec, l->model, l->train, &l->split, l->most_steps, e)) ||
+        (code = open_buffers(l, e)) || (code = open_engines(l, e)) || (code = open_memo(l, e)) ||
+        (code = begin_weights(l, e)))
         goto done;
     server_state_init_f32(&l->server, &spec->server, l->size, l->adapter);
     *out = l;
@@ -277,7 +286,7 @@ void learner_close(struct learner *l)
     server_state_fini(&l->server);
     memo_close(l->memo);
     evaluator_close(l->evaluator);
-    trainer_close(l->trainer);
+    crew_close(l->crew);
     split_fini(&l->split);
     data_close(l->test);
     data_close(l->heldout);
@@ -302,7 +311,7 @@ void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
     size_t n_empty = l->train->n_empty + l->heldout->n_empty + (l->test ? l->test->n_empty : 0);
-    char empty[64] = "", test[64] = "", passes[64] = "";
+    char empty[64] = "", test[64] = "", passes[64] = "", others[96] = "";
     size_t chunk = learner_chunk(&l->spec);
     if (chunk < l->spec.n_per_round)
         snprintf(passes, sizeof(passes), " (%zu client%s at a time)", chunk, chunk == 1 ? "" : "s");
@@ -311,13 +320,17 @@ void learner_describe(const struct learner *l, char *out, size_t n)
     if (l->test)
         snprintf(test, sizeof(test), ", %zu to test on", l->test->n);
     double weights = (double)t5_bytes(l->model), evaluation = (double)evaluator_bytes(l->evaluator);
+    double pass = (double)trainer_bytes(crew_trainer(l->crew, 0));
+    if (crew_size(l->crew) > 1)
+        snprintf(others, sizeof(others), "; weights %.0f + pass %.0f MiB on each of %d more",
+                 weights / 0x1p20, pass / 0x1p20, crew_size(l->crew) - 1);
     snprintf(out, n,
              "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; memory: weights %.0f + "
-             "pass %.0f%s + evaluation %.0f + results %.0f MiB",
+             "pass %.0f%s + evaluation %.0f + results %.0f MiB%s",
              l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
              l->train->n, l->heldout->n, empty, test, weights / 0x1p20,
-             (double)trainer_bytes(l->trainer) / 0x1p20, passes, evaluation / 0x1p20,
-             (double)l->spec.n_per_round * (double)l->size * sizeof(float) / 0x1p20);
+             pass / 0x1p20, passes, evaluation / 0x1p20,
+             (double)l->spec.n_per_round * (double)l->size * sizeof(float) / 0x1p20, others);
 }
 
 size_t learner_adapter_size(const struct learner *l)
@@ -365,9 +378,9 @@ struct learner_counts learner_counts(const struct learner *l)
     return l->counts;
 }
 
-size_t learner_bytes(const struct learner *l)
+int learner_devices(const struct learner *l)
 {
-    return trainer_bytes(l->trainer);
+    return crew_size(l->crew);
 }
 
 /* --- training --- */
@@ -384,7 +397,7 @@ static void train_chunk(void *arg)
                             .adapter_in = l->adapter,
                             .adapter_out = l->adapter_out + c->first * l->size,
                             .loss = l->loss + c->first};
-    c->code = memo_train(l->memo, l->trainer, &job, &c->is_known, &c->err);
+    c->code = memo_train(l->memo, crew_trainer(l->crew, c->worker), &job, &c->is_known, &c->err);
     c->wall_s = wall_s() - begun_s;
 }
 
@@ -417,15 +430,19 @@ void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *
     }
     server_state_get_f32(&l->server, l->adapter);
     l->job_seed = rng_u64(l->spec.seed, RNG_ROUND, round, 0);
-    size_t size = learner_chunk(&l->spec);
-    for (size_t first = 0; first < l->n_trainees; first += size) {
-        size_t left = l->n_trainees - first;
-        struct chunk *c = &l->chunk[l->n_chunks++];
-        *c = (struct chunk){.learner = l, .first = first, .n = left < size ? left : size};
-        for (size_t i = 0; i < c->n; i++)
-            c->n_tokens += l->n_tokens[first + i];
+    for (size_t first = 0, take; first < l->n_trainees; first += take) {
+        int part;
+        struct chunk *c = &l->chunk[l->n_chunks];
+        take = crew_pass(l->n_trainees, l->spec.n_parts, learner_chunk(&l->spec), first, &part);
+        *c = (struct chunk){
+            .learner = l, .worker = crew_worker_of(l->crew, part), .first = first, .n = take};
+        for (size_t i = first; i < first + take; i++) {
+            c->n_tokens += l->n_tokens[i];
+            l->chunk_of[i] = l->n_chunks;
+        }
+        l->n_chunks++;
         c->job = (struct pool_job){.work = train_chunk, .arg = c};
-        pool_submit(l->pool, LEARNER_LANE_TRAIN, &c->job);
+        pool_submit(l->pool, LEARNER_LANE_TRAIN + c->worker, &c->job);
     }
 }
 
@@ -433,7 +450,7 @@ enum err_code learner_join(struct learner *l, size_t i, double *loss, struct err
 {
     CHECK(l->trainee[i] >= 0);
     size_t t = (size_t)l->trainee[i];
-    struct chunk *c = &l->chunk[t / learner_chunk(&l->spec)];
+    struct chunk *c = &l->chunk[l->chunk_of[t]];
     enum err_code code = pool_wait(l->pool, &c->job, e);
     if (code)
         return code;
@@ -469,16 +486,20 @@ enum err_code learner_aggregate(struct learner *l, size_t n, const size_t *membe
 
 enum err_code learner_end_round(struct learner *l, struct err *e)
 {
+    double wall_s[CREW_MAX_PARTS] = {0}, most_s = 0; /* by worker */
     for (size_t i = 0; i < l->n_chunks; i++) {
         enum err_code code = pool_wait(l->pool, &l->chunk[i].job, e);
         if (code)
             return code;
         const struct chunk *c = &l->chunk[i];
-        l->train_wall_s += c->wall_s;
+        wall_s[c->worker] += c->wall_s;
         l->tokens_trained += c->is_known ? 0 : c->n_tokens;
         l->counts.n_passes++;
         l->counts.n_known_passes += c->is_known;
     }
+    for (int i = 0; i < crew_size(l->crew); i++)
+        most_s = wall_s[i] > most_s ? wall_s[i] : most_s;
+    l->train_wall_s += most_s;
     l->n_chunks = 0;
     return OK;
 }

@@ -3,8 +3,9 @@
  *
  * A round goes learner_begin (the cohort's training is submitted), learner_join per member (waits in
  * real time), learner_aggregate with those that arrived. Training jobs are chunks of the cohort, cut by
- * the scenario and never by the number of workers; chunks run one after the other, each with all workers.
- * Evaluations run beside them in their own lane on a copy of the adapter. */
+ * the scenario and never by the number of threads or devices (models/crew.h); the chunks of a device run one
+ * after the other in its lane, those of several devices side by side. Evaluations run beside them in their own
+ * lane on a copy of the adapter, on the first device. */
 #ifndef SIM_LEARNER_H
 #define SIM_LEARNER_H
 
@@ -22,7 +23,8 @@
 #include "sim/pool.h"
 #include "sim/server_opt.h"
 
-enum { LEARNER_LANE_TRAIN, LEARNER_LANE_EVALUATE, LEARNER_LANES };
+/* Lanes of the pool: the evaluations', then one per device that trains. */
+enum { LEARNER_LANE_EVALUATE, LEARNER_LANE_TRAIN };
 
 enum { LEARNER_MAX_EVALUATIONS = 4 }; /* under way at once; each holds a copy of the adapter */
 
@@ -39,7 +41,8 @@ struct learner_spec {
     uint64_t seed;
     size_t n_clients, n_per_round, n_rounds;
     struct split_dealing dealing; /* what a client uses in a round; hyper.local_steps follows from it */
-    int chunk;               /* clients per pass; 0: the whole cohort */
+    int chunk;               /* clients per pass; 0: all of a part */
+    int n_parts;             /* of a cohort, 1 .. CREW_MAX_PARTS, each for a GPU */
     double memory_bytes;     /* of a training pass at most, weights aside; 0: 0.9 of a GPU's, no limit on the CPU */
     int n_workers;           /* threads of a pass */
     size_t eval_samples;     /* 0: no evaluation on the way; data.n_test 0: none at the end */
@@ -52,7 +55,10 @@ struct learner_spec {
 
 struct learner;
 
-/* Opens everything and plans the memory. pool outlives the learner and has LEARNER_LANES lanes. */
+/* Lanes that its pool must have. */
+int learner_lanes(const struct learner_spec *spec);
+
+/* Opens everything and plans the memory. pool outlives the learner. */
 enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
                            struct err *e);
 /* Only after pool_close or when no job is under way. NULL is fine. */
@@ -95,7 +101,7 @@ enum err_code learner_test(struct learner *l, struct eval_result *out, struct er
 const char *learner_text(const struct learner *l, int ticket, size_t i);
 const struct sample *learner_heldout(const struct learner *l, size_t i);
 
-/* Real seconds that jobs ran, for performance.json. */
+/* Real seconds that jobs ran, for performance.json; of training those of the busiest device. */
 double learner_train_wall_s(const struct learner *l);
 double learner_evaluate_wall_s(const struct learner *l);
 /* Tokens trained on so far, those of known results left out. */
@@ -105,6 +111,7 @@ struct learner_counts {
     size_t n_passes, n_known_passes, n_evaluations, n_known_evaluations;
 };
 struct learner_counts learner_counts(const struct learner *l);
-size_t learner_bytes(const struct learner *l); /* memory planned for training */
+/* Devices that train, at most n_parts. */
+int learner_devices(const struct learner *l);
 
 #endif

@@ -1,8 +1,10 @@
 #include "sim/learner_plan.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "models/crew.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
 #include "sim/pick.h"
@@ -12,8 +14,8 @@
 
 size_t learner_chunk(const struct learner_spec *s)
 {
-    size_t n = s->chunk > 0 ? (size_t)s->chunk : s->n_per_round;
-    return n < s->n_per_round ? n : s->n_per_round;
+    size_t part = crew_part_size(s->n_per_round, s->n_parts);
+    return s->chunk > 0 && (size_t)s->chunk < part ? (size_t)s->chunk : part;
 }
 
 bool learner_evaluates(const struct learner_spec *s)
@@ -34,38 +36,55 @@ struct survey {
     size_t steps;
     uint32_t *sample; /* [steps * batch] */
     int *n_per_step;  /* [steps] */
-    size_t *in, *out; /* [steps] tokens over the whole cohort */
+    size_t *in, *out; /* [steps * n_per_round] tokens of each member of a cohort, step by step */
 };
 
 static void count_rows(const struct survey *v, uint32_t round, size_t n, const uint32_t *client)
 {
-    memset(v->in, 0, v->steps * sizeof(v->in[0]));
-    memset(v->out, 0, v->steps * sizeof(v->out[0]));
+    memset(v->in, 0, v->steps * n * sizeof(v->in[0]));
+    memset(v->out, 0, v->steps * n * sizeof(v->out[0]));
     for (size_t i = 0; i < n; i++) {
         const uint32_t *at = v->sample;
         split_deal(v->split, &v->s->dealing, v->s->seed, client[i], round, v->steps, v->sample,
                    v->n_per_step);
         for (size_t step = 0; step < v->steps; step++) {
             for (int j = 0; j < v->n_per_step[step]; j++, at++) {
-                v->in[step] += (size_t)v->train->sample[*at].n_input;
-                v->out[step] += (size_t)v->train->sample[*at].n_target;
+                v->in[step * n + i] += (size_t)v->train->sample[*at].n_input;
+                v->out[step * n + i] += (size_t)v->train->sample[*at].n_target;
             }
         }
     }
 }
 
-/* The largest step of any round. A chunk of a cohort is never larger than the cohort. */
+static int largest_first(const void *a, const void *b)
+{
+    size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    return (x < y) - (x > y);
+}
+
+/* What the `most` largest of n are together: who fails is not known here, so any may share a pass. */
+static size_t sum_of_largest(size_t n, size_t *rows, size_t most)
+{
+    size_t sum = 0;
+    if (most < n)
+        qsort(rows, n, sizeof(rows[0]), largest_first);
+    for (size_t i = 0; i < most && i < n; i++)
+        sum += rows[i];
+    return sum;
+}
+
+/* The largest step of any pass of any round. */
 static void plan_largest_step(struct survey *v, struct train_limits *t)
 {
     const struct learner_spec *s = v->s;
-    size_t k = s->n_per_round;
+    size_t k = s->n_per_round, n_abreast = (size_t)t->max_members;
     if ((double)s->n_rounds * (double)k > MAX_PLANNED)
         return;
     struct arena scratch = {0};
     uint32_t *client = ARENA_NEW(&scratch, uint32_t, k);
     uint64_t *is_taken = ARENA_NEW(&scratch, uint64_t, pick_scratch_words(s->n_clients));
-    v->in = ARENA_NEW(&scratch, size_t, v->steps);
-    v->out = ARENA_NEW(&scratch, size_t, v->steps);
+    v->in = ARENA_NEW(&scratch, size_t, v->steps * k);
+    v->out = ARENA_NEW(&scratch, size_t, v->steps * k);
     v->n_per_step = ARENA_NEW(&scratch, int, v->steps);
     v->sample = ARENA_NEW(&scratch, uint32_t, v->steps * s->dealing.batch);
     size_t most_in = 1, most_out = 1;
@@ -73,8 +92,8 @@ static void plan_largest_step(struct survey *v, struct train_limits *t)
         pick_cohort(s->seed, (uint32_t)round, s->n_clients, k, client, is_taken);
         count_rows(v, (uint32_t)round, k, client);
         for (size_t i = 0; i < v->steps; i++) {
-            most_in = larger(most_in, v->in[i]);
-            most_out = larger(most_out, v->out[i]);
+            most_in = larger(most_in, sum_of_largest(k, v->in + i * k, n_abreast));
+            most_out = larger(most_out, sum_of_largest(k, v->out + i * k, n_abreast));
         }
     }
     arena_free(&scratch);

@@ -7,7 +7,7 @@
 
 #include "sim/learner.h"
 
-/* Clients of one training job: the chunk asked for, or the whole cohort. */
+/* Clients of one training job at most: the chunk asked for, or a whole part of the cohort. */
 size_t learner_chunk(const struct learner_spec *s);
 
 /* Anything is judged, on the way or at the end. */

@@ -84,11 +84,34 @@ static void say_backend(const struct run *r)
     log_note(r->log, "backend %s, %s%s: %s", c->ops->name, c->ops->precision, threads, c->about);
 }
 
+/* Parts of a cohort, none of them empty. */
+static int n_parts_of(const struct scenario *s)
+{
+    size_t k = s->federation.clients_per_round;
+    return k < (size_t)s->compute.n_gpus ? (int)k : s->compute.n_gpus;
+}
+
+static void say_gpus(const struct run *r)
+{
+    int n_parts = n_parts_of(r->s), n = learner_devices(r->learner);
+    if (n_parts > 1 && strcmp(r->choice.ops->name, "cpu") == 0)
+        log_note(r->log, "compute.gpus: the CPU trains a cohort's %d parts one after another", n_parts);
+    else if (n_parts > n)
+        log_note(r->log, "compute.gpus: a cohort's %d parts share the %d GPU%s here", n_parts, n, n == 1 ? "" : "s");
+    else if (n_parts > 1)
+        log_note(r->log, "compute.gpus: a cohort's %d parts are trained by a GPU each, at the same time", n_parts);
+    else if (r->choice.n_devices > 1)
+        log_note(r->log, "%d GPUs of this kind are here, one is used: --gpus %d takes them all",
+                 r->choice.n_devices, r->choice.n_devices);
+}
+
 static enum err_code open_learner(struct run *r, struct err *e)
 {
     const struct scenario *s = r->s;
-    enum err_code code = pool_open(&r->pool, LEARNER_LANES, e);
-    if (code || s->model.train == SCENARIO_NONE || (code = cache_open(&r->store, &r->o->cache, r->log, e)))
+    if (s->model.train == SCENARIO_NONE)
+        return pool_open(&r->pool, 1, e);
+    enum err_code code = cache_open(&r->store, &r->o->cache, r->log, e);
+    if (code)
         return code;
     struct learner_spec spec = {.weights = s->model.weights,
                                 .backend = backend_with(s->compute.backend, s->compute.precision),
@@ -105,6 +128,7 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .n_rounds = s->federation.rounds,
                                 .dealing = s->federation.dealing,
                                 .chunk = (int)s->compute.chunk,
+                                .n_parts = n_parts_of(s),
                                 .memory_bytes = s->compute.memory_bytes,
                                 .n_workers = r->perf.n_workers,
                                 .eval_samples = s->evaluate.every ? s->evaluate.samples : 0,
@@ -113,10 +137,13 @@ static enum err_code open_learner(struct run *r, struct err *e)
                                 .beams = s->evaluate.beams,
                                 .max_new_tokens = s->evaluate.max_new_tokens,
                                 .store = r->store};
-    code = learner_open(&r->learner, &spec, r->pool, e);
+    code = pool_open(&r->pool, learner_lanes(&spec), e);
+    if (!code)
+        code = learner_open(&r->learner, &spec, r->pool, e);
     if (code)
         return code;
     say_backend(r);
+    say_gpus(r);
     char said[512];
     learner_describe(r->learner, said, sizeof(said));
     log_note(r->log, "%s", said);

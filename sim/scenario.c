@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "models/backend.h"
+#include "models/crew.h"
 #include "sim/base/check.h"
 #include "sim/base/file.h"
 #include "sim/overlay.h"
@@ -106,11 +107,11 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
     static const char *const readings[] = {"printed", "without-double-count"};
     const char *const profile = "profile";
     const size_t first_reading = 0;
-    const int64_t no_chunk = 0;
+    const int64_t no_chunk = 0, one = 1;
     const double no_limit = 0;
     const char *time;
     size_t reading = 0;
-    int64_t chunk = 0;
+    int64_t chunk = 0, n_gpus = 1;
     struct json o;
     struct scenario_compute *c = &s->compute;
     enum err_code code = json_object_opt(root, "compute", &o, e);
@@ -131,10 +132,13 @@ enum err_code scenario_parse_compute(struct json root, struct scenario *s, struc
     if (!code)
         code = json_int(o, "chunk", 0, SCENARIO_MAX_CLIENTS, &no_chunk, &chunk, e);
     if (!code)
+        code = json_int(o, "gpus", 1, CREW_MAX_PARTS, &one, &n_gpus, e);
+    if (!code)
         code = json_quantity(o, "memory", UNIT_SIZE_BYTES, 1, SCENARIO_MAX_PAYLOAD_BYTES, &no_limit,
                              &c->memory_bytes, e);
     c->reading = reading == 0 ? DEVICE_PRINTED : DEVICE_OPT_STEP;
     c->chunk = (size_t)chunk;
+    c->n_gpus = (int)n_gpus;
     return code ? code : json_finish(o, e);
 }
 

@@ -119,7 +119,8 @@ struct scenario_compute {
     bool is_profile; /* "profile": seconds come from each client's device */
     double fixed_s;  /* otherwise: every client's fine-tuning seconds in a round, >= 0 */
     enum device_reading reading;
-    size_t chunk; /* clients of one training pass (a job); 0: the whole cohort */
+    size_t chunk; /* clients of one training pass (a job); 0: a whole part of the cohort */
+    int n_gpus; /* parts of a cohort, 1 .. CREW_MAX_PARTS */
     double memory_bytes; /* at most, of one training pass, weights aside; 0: no such limit */
 };
 

@@ -168,6 +168,7 @@ static void write_rest(const struct scenario *s, struct json_out *o)
         write_quantity(o, "time", c->fixed_s, "s");
     json_out_string(o, "profile_reading",
                     c->reading == DEVICE_PRINTED ? "printed" : "without-double-count");
+    json_out_int(o, "gpus", c->n_gpus);
     json_out_int(o, "chunk", (int64_t)c->chunk);
     if (c->memory_bytes > 0)
         write_quantity(o, "memory", c->memory_bytes, "B");
@@ -203,6 +204,7 @@ void scenario_write_learning(const struct scenario *s, struct json_out *o)
 {
     json_out_int(o, "seed", (int64_t)s->seed);
     json_out_int(o, "clients", (int64_t)s->n_clients);
+    json_out_int(o, "gpus", s->compute.n_gpus);
     json_out_int(o, "chunk", (int64_t)s->compute.chunk);
     write_model(&s->model, o);
     write_data(s, o);

@@ -69,9 +69,9 @@ static inline bool duo_open(struct duo *d, const struct backend_ops *cpu, const 
                             struct err *e)
 {
     *d = (struct duo){.op = {cpu, cuda}, .is_bf16 = cuda->value_bytes == 2};
-    if (cuda->open(&d->b[DUO_CUDA], 1, e))
+    if (cuda->open(&d->b[DUO_CUDA], 0, 1, e))
         return false;
-    if (cpu->open(&d->b[DUO_CPU], 1, e)) {
+    if (cpu->open(&d->b[DUO_CPU], 0, 1, e)) {
         printf("cannot open the CPU backend: %s\n", e->text);
         exit(1);
     }

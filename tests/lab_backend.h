@@ -19,7 +19,7 @@ static inline void lab_skip_unless(const struct backend_ops *ops)
 {
     struct backend *b = NULL;
     struct err e = {0};
-    if (ops->open(&b, 1, &e) == ERR_DEVICE) {
+    if (ops->open(&b, 0, 1, &e) == ERR_DEVICE) {
         printf("skipped: no %s here: %s\n", ops->name, e.text);
         exit(77);
     }

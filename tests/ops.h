@@ -29,7 +29,7 @@ static inline struct lab lab_open(int n_threads)
 {
     struct lab l = {.op = &LAB_BACKEND};
     struct err e = {0};
-    if (l.op->open(&l.b, n_threads, &e)) {
+    if (l.op->open(&l.b, 0, n_threads, &e)) {
         printf("cannot open the backend: %s\n", e.text);
         exit(1);
     }

@@ -138,11 +138,46 @@ static void training_in_chunks_changes_results_by_rounding_only(void)
     csv_close(b);
 }
 
-/* The whole cohort of ten takes 167 MiB, two clients 66. */
+/* At this rate of the server's rounding stays rounding. */
+static void parts_for_several_gpus_change_results_by_rounding_only(void)
+{
+    const char *more = "--set evaluate.every=0 --set federation.server.lr=1e-5";
+    char parts[256];
+    CHECK_INT(quickstart("whole", 2, more), 0);
+    snprintf(parts, sizeof(parts), "--gpus 3 %s", more);
+    CHECK_INT(quickstart("parts", 2, parts), 0);
+    CHECK_INT(quickstart("parts-1", 1, parts), 0);
+    check_same("parts", "parts-1");
+    CHECK_HAS(program_text("parts/scenario.json"), "\"gpus\": 3");
+    struct csv *a = program_csv("whole/rounds.csv"), *b = program_csv("parts/rounds.csv");
+    CHECK_INT(csv_rows(b), 3);
+    for (size_t i = 0; i < csv_rows(a); i++) {
+        CHECK_REL(program_cell(b, i, "train_loss"), program_cell(a, i, "train_loss"), 1e-5);
+        CHECK_NEAR(program_cell(b, i, "duration_s"), program_cell(a, i, "duration_s"), 0);
+    }
+    csv_close(a);
+    csv_close(b);
+}
+
+/* Three clients have no four parts; a limit on memory cuts each part further. */
+static void a_run_says_what_trains_which_part(void)
+{
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --backend cpu --no-cache --set output.dir=few "
+                      "--gpus 4 --set federation.clients_per_round=3 --set federation.rounds=1 "
+                      "--set evaluate.every=0 --set compute.memory=80MB"),
+              0);
+    CHECK_HAS(program_text("err.txt"), "compute.gpus: the CPU trains a cohort's 3 parts one after another");
+    CHECK_HAS(program_text("err.txt"), "(1 client at a time)");
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --gpus 65"), 2);
+    CHECK_INT(program("run '" TEST_SOURCE "/scenarios/quickstart.json' --set compute.gpus=0"), 2);
+    CHECK_HAS(program_text("err.txt"), "compute.gpus: expected 1..64, got 0");
+}
+
+/* A pass of three clients takes 60 MiB, one of two 42. */
 static void a_limit_on_memory_cuts_the_cohort(void)
 {
     CHECK_INT(quickstart("pairs", 2, "--set compute.chunk=2 --set evaluate.every=0"), 0);
-    CHECK_INT(quickstart("limit", 2, "--set compute.memory=80MB --set evaluate.every=0"), 0);
+    CHECK_INT(quickstart("limit", 2, "--set compute.memory=52MB --set evaluate.every=0"), 0);
     struct csv *a = program_csv("pairs/rounds.csv"), *b = program_csv("limit/rounds.csv");
     for (size_t i = 0; i < csv_rows(a); i++)
         CHECK_NEAR(program_cell(b, i, "train_loss"), program_cell(a, i, "train_loss"), 0);
@@ -243,6 +278,8 @@ int main(void)
     CASE(samples_shows_first_and_last_texts);
     CASE(another_seed_gives_another_run);
     CASE(training_in_chunks_changes_results_by_rounding_only);
+    CASE(parts_for_several_gpus_change_results_by_rounding_only);
+    CASE(a_run_says_what_trains_which_part);
     CASE(a_limit_on_memory_cuts_the_cohort);
     CASE(ctrl_c_leaves_complete_rounds_and_exit_130);
     CASE(an_interrupted_first_round_leaves_the_former_results);

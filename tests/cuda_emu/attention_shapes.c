@@ -241,7 +241,7 @@ static struct backend *opened(const struct backend_ops *op)
 {
     struct backend *b = NULL;
     struct err e = {0};
-    if (op->open(&b, 1, &e)) {
+    if (op->open(&b, 0, 1, &e)) {
         printf("cannot open the backend: %s\n", e.text);
         exit(1);
     }

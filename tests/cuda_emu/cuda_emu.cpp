@@ -1,4 +1,3 @@
-#include <mutex>
 #include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +29,6 @@ struct launch {
 
 /* The machine. `now` is the thread that runs. */
 struct machine {
-    std::mutex lock; /* one launch at a time */
     struct launch launch;
     unsigned n_launches;
     int n_threads, n_warps, n_live, n_at_barrier;
@@ -298,7 +296,7 @@ cudaError_t cuda_emu_run(const char *name, dim3 grid, dim3 block, size_t shared_
         return cuda_emu_error(shared_bytes > MAX_SHARED ? cudaErrorInvalidValue
                                                         : cudaErrorInvalidConfiguration);
     machine &e = m();
-    std::lock_guard<std::mutex> guard(e.lock);
+    cuda_emu_turn turn(true);
     e.launch = {name, call, what};
     e.n_launches++;
     e.n_threads = (int)(block.x * block.y * block.z);

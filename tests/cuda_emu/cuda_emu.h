@@ -331,10 +331,11 @@ cudaError_t cuda_emu_launch(const char *name, dim3 grid, dim3 block, size_t shar
 #define CUDA_SHARED(type, name) type *name = static_cast<type *>(cuda_emu_shared())
 #define CUDA_LAUNCH(c, grid, block, shared_bytes, kernel, ...)                                     \
     do {                                                                                           \
+        auto c_ = (c);                                                                             \
         auto kernel_ = kernel;                                                                     \
-        if ((c)->failure.code)                                                                     \
+        if (c_->failure.code)                                                                      \
             break;                                                                                 \
-        cuda_check(c, cuda_emu_launch(#kernel, grid, block, shared_bytes, kernel_, __VA_ARGS__),   \
+        cuda_check(c_, cuda_emu_launch(#kernel, grid, block, shared_bytes, kernel_, __VA_ARGS__),  \
                    #kernel);                                                                       \
     } while (0)
 

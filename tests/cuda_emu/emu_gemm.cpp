@@ -39,6 +39,7 @@ void cuda_gemm(struct cuda *c, const struct cuda_product *p)
     bool is_bf16 = c->base.ops->value_bytes == 2, is_out_bf16 = is_bf16 && !p->is_out_float;
     if (c->failure.code || p->m == 0 || p->n == 0)
         return;
+    cuda_emu_turn turn(true);
     std::vector<float> a = dense(p->a, p->is_a_t ? p->k : p->m, p->is_a_t ? p->m : p->k, p->ld_a, is_bf16);
     std::vector<float> b = dense(p->b, p->is_b_t ? p->n : p->k, p->is_b_t ? p->k : p->n, p->ld_b, is_bf16);
     std::vector<float> out((size_t)p->m * (size_t)p->n);

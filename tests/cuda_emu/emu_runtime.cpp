@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <map>
 #include <mutex>
+#include <sanitizer/asan_interface.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,22 +19,37 @@ struct cuda_emu_event {
     struct timespec at;
 };
 
-/* A device is a process-wide thing: its memory and its last error are state of the process. */
+/* Devices are process-wide things: their memory and last errors are state of the process. */
 namespace
 {
-struct device {
-    std::mutex lock;
-    std::map<uintptr_t, size_t> blocks; /* live, by address */
-    size_t n_bytes = 0;
+enum { MAX_DEVICES = 8 };
+
+struct block {
+    size_t n_bytes;
+    int device;
+};
+
+struct devices {
+    std::mutex turn; /* whose it is to work */
+    std::mutex lock; /* of what follows */
+    std::map<uintptr_t, block> blocks; /* live, by address */
+    size_t n_bytes[MAX_DEVICES] = {};
 };
 
 const size_t TOTAL_BYTES = (size_t)8 << 30, SHARED_BYTES = 227 * 1024;
 const int VERSION = 12040;
 
-device &the_device(void)
+devices &all(void)
 {
-    static device *d = new device;
+    static devices *d = new devices;
     return *d;
+}
+
+/* Each thread has one. */
+int &device_now(void)
+{
+    static thread_local int device = 0;
+    return device;
 }
 
 cudaError_t &last_error(void)
@@ -44,21 +60,48 @@ cudaError_t &last_error(void)
 
 bool is_device(const void *p, size_t n_bytes)
 {
-    device &d = the_device();
+    devices &d = all();
     std::lock_guard<std::mutex> guard(d.lock);
     auto after = d.blocks.upper_bound((uintptr_t)p);
     if (after == d.blocks.begin())
         return false;
     --after;
-    return (uintptr_t)p + n_bytes <= after->first + after->second;
+    return (uintptr_t)p + n_bytes <= after->first + after->second.n_bytes;
 }
 
 int n_devices(void)
 {
-    const char *n = getenv("CUDA_EMU_DEVICES");
-    return n && strcmp(n, "0") == 0 ? 0 : 1;
+    const char *text = getenv("CUDA_EMU_DEVICES");
+    int n = text ? atoi(text) : 1;
+    return n < 0 ? 0 : n > MAX_DEVICES ? (int)MAX_DEVICES : n;
+}
+
+/* What other devices hold. */
+void hide(bool is_hidden)
+{
+    devices &d = all();
+    std::lock_guard<std::mutex> guard(d.lock);
+    for (auto &at : d.blocks)
+        if (at.second.device != device_now() && is_hidden)
+            __asan_poison_memory_region((void *)at.first, at.second.n_bytes);
+        else
+            __asan_unpoison_memory_region((void *)at.first, at.second.n_bytes);
 }
 } // namespace
+
+cuda_emu_turn::cuda_emu_turn(bool is_kernel) : hides(is_kernel && n_devices() > 1)
+{
+    all().turn.lock();
+    if (hides)
+        hide(true);
+}
+
+cuda_emu_turn::~cuda_emu_turn()
+{
+    if (hides)
+        hide(false);
+    all().turn.unlock();
+}
 
 cudaError_t cuda_emu_error(cudaError_t code)
 {
@@ -133,20 +176,23 @@ cudaError_t cudaGetDeviceCount(int *n)
 
 cudaError_t cudaSetDevice(int device)
 {
-    return cuda_emu_error(device >= 0 && device < n_devices() ? cudaSuccess : cudaErrorInvalidDevice);
+    if (device < 0 || device >= n_devices())
+        return cuda_emu_error(cudaErrorInvalidDevice);
+    device_now() = device;
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetDevice(int *device)
 {
-    *device = 0;
+    *device = device_now();
     return cuda_emu_error(n_devices() ? cudaSuccess : cudaErrorNoDevice);
 }
 
 /* Few processors, so that kernels whose grid follows their number go round more than once. */
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device)
 {
-    if (cudaSetDevice(device))
-        return cudaErrorInvalidDevice;
+    if (device < 0 || device >= n_devices())
+        return cuda_emu_error(cudaErrorInvalidDevice);
     memset(p, 0, sizeof(*p));
     snprintf(p->name, sizeof(p->name), "emulated");
     p->totalGlobalMem = TOTAL_BYTES;
@@ -203,10 +249,10 @@ cudaError_t cudaRuntimeGetVersion(int *version)
 
 cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes)
 {
-    device &d = the_device();
+    devices &d = all();
     std::lock_guard<std::mutex> guard(d.lock);
     *total_bytes = TOTAL_BYTES;
-    *free_bytes = TOTAL_BYTES - d.n_bytes;
+    *free_bytes = TOTAL_BYTES - d.n_bytes[device_now()];
     return cudaSuccess;
 }
 
@@ -225,32 +271,35 @@ cudaError_t cuda_emu_func_attribute(cudaFuncAttribute what, int value)
 
 cudaError_t cuda_emu_malloc(void **out, size_t n_bytes)
 {
-    device &d = the_device();
+    devices &d = all();
+    cuda_emu_turn turn(false);
     std::lock_guard<std::mutex> guard(d.lock);
+    int here = device_now();
     void *p = nullptr;
     if (n_bytes == 0) {
         *out = nullptr;
         return cudaSuccess;
     }
-    if (n_bytes > TOTAL_BYTES - d.n_bytes || posix_memalign(&p, 256, n_bytes))
+    if (n_bytes > TOTAL_BYTES - d.n_bytes[here] || posix_memalign(&p, 256, n_bytes))
         return cuda_emu_error(cudaErrorMemoryAllocation);
     memset(p, 0xff, n_bytes);
-    d.blocks[(uintptr_t)p] = n_bytes;
-    d.n_bytes += n_bytes;
+    d.blocks[(uintptr_t)p] = {n_bytes, here};
+    d.n_bytes[here] += n_bytes;
     *out = p;
     return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *p)
 {
-    device &d = the_device();
+    devices &d = all();
+    cuda_emu_turn turn(false);
     std::lock_guard<std::mutex> guard(d.lock);
     auto at = d.blocks.find((uintptr_t)p);
     if (!p)
         return cudaSuccess;
     if (at == d.blocks.end())
         return cuda_emu_error(cudaErrorInvalidValue);
-    d.n_bytes -= at->second;
+    d.n_bytes[at->second.device] -= at->second.n_bytes;
     d.blocks.erase(at);
     free(p);
     return cudaSuccess;
@@ -283,6 +332,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n_bytes, cudaMemc
         return cudaSuccess;
     if (kind != cudaMemcpyDefault && (is_device(to, n_bytes) != is_to || is_device(from, n_bytes) != is_from))
         return cuda_emu_error(cudaErrorInvalidValue);
+    cuda_emu_turn turn(false);
     memcpy(to, from, n_bytes);
     return cudaSuccess;
 }
@@ -309,6 +359,7 @@ cudaError_t cudaMemsetAsync(void *p, int byte, size_t n_bytes, cudaStream_t)
         return cudaSuccess;
     if (!is_device(p, n_bytes))
         return cuda_emu_error(cudaErrorInvalidValue);
+    cuda_emu_turn turn(false);
     memset(p, byte, n_bytes);
     return cudaSuccess;
 }

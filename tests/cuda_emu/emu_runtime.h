@@ -51,7 +51,8 @@ cudaError_t cudaPeekAtLastError(void);
 const char *cudaGetErrorString(cudaError_t code);
 const char *cudaGetErrorName(cudaError_t code);
 
-/* No device when the environment has CUDA_EMU_DEVICES=0. */
+/* As many devices as CUDA_EMU_DEVICES says in the environment, 0 to 8; without it one. Memory belongs to the device
+ * that was the thread's when it was allocated, and kernels see no other device's. */
 cudaError_t cudaGetDeviceCount(int *n);
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int device);
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr what, int device);
@@ -111,6 +112,16 @@ template <typename T> cudaError_t cudaFuncSetAttribute(T *, cudaFuncAttribute wh
 {
     return cuda_emu_func_attribute(what, value);
 }
+
+/* The machine, for as long as this lives: one thread at a time works on it. is_kernel: the memory of all devices but
+ * this thread's is poisoned meanwhile. */
+struct cuda_emu_turn {
+    explicit cuda_emu_turn(bool is_kernel);
+    ~cuda_emu_turn();
+    cuda_emu_turn(const cuda_emu_turn &) = delete;
+    cuda_emu_turn &operator=(const cuda_emu_turn &) = delete;
+    bool hides;
+};
 
 /* What cudaGetLastError will give; returns it. */
 cudaError_t cuda_emu_error(cudaError_t code);

@@ -85,7 +85,7 @@ static struct side run(const struct backend_ops *op, const struct shape *s)
 {
     struct side d = {.l = {.op = op}};
     struct err e = {0};
-    if (op->open(&d.l.b, 2, &e)) {
+    if (op->open(&d.l.b, 0, 2, &e)) {
         printf("cannot open the backend: %s\n", e.text);
         exit(1);
     }

@@ -474,6 +474,11 @@ static void fault(int which)
     case 9:
         CUDA_LAUNCH(&b, 1, 31, 0, half_kernel, out);
         break;
+    case 11: /* memory of the first device, a kernel on the second */
+        setenv("CUDA_EMU_DEVICES", "2", 1);
+        cudaSetDevice(1);
+        CUDA_LAUNCH(&b, 1, 64, 0, global_kernel, out);
+        break;
     default:
         CUDA_LAUNCH(&b, 1, 1, 0, deep_kernel, ints);
         break;
@@ -517,6 +522,7 @@ static void the_sanitizer_sees_one_value_too_far(void)
     check_fault(1, "heap-buffer-overflow");
     check_fault(2, "index 32 out of bounds");
     check_fault(10, "stack-overflow");
+    check_fault(11, "use-after-poison");
 }
 
 static void meetings_that_cannot_be_are_reported_with_the_kernel(void)

@@ -1,11 +1,16 @@
 #!/bin/sh
 # The checks that need a GPU, on a machine that has one but neither cmake nor our libraries.
-#   sh tests/gpu.sh --pack DIR [BUILD]   what is needed, as DIR/veryedge-gpu.tar.gz, out of BUILD (default: build/release)
+#   sh tests/gpu.sh --pack DIR [BUILD]   what is needed, as DIR/veryedge-gpu.tar.xz, out of BUILD (default: build/release)
 #   sh tests/gpu.sh --run DIR [WORDS]    there: all checks, or those whose name has one of the WORDS; one line each
 # Every line of --run is "ok", "FAIL" or "skip", what was checked, and its figure; exit status 1 when any failed.
-# Logs and figures lie in DIR/out, and in $OUT/gpu-logs.tar.gz where OUT is set.
+# Logs and figures lie in DIR/out, and in $OUT/gpu-logs.tar.gz where OUT is set. WORDS: a part of a line's name, such as
+# federated, bench, trace (kernel by kernel), profile, sanitizer, racecheck; without any, all but trace.
+# The archive may have 50 MiB: a build for one kind of GPU and without oneDNN takes least.
+#   cmake -S . -B build/gpu -G Ninja -DCMAKE_BUILD_TYPE=Release -DVERYEDGE_CUDA_ARCHITECTURES=90-real -DVERYEDGE_ONEDNN=OFF
+#   ninja -C build/gpu veryedge test_cuda cuda_ops cuda_attention cuda_trainer cuda_crew test_t5_reference
 set -u
 top=$(cd "$(dirname "$0")/.." && pwd)
+PROGRAMS="test_cuda cuda_ops cuda_attention cuda_trainer cuda_crew test_t5_reference"
 
 pack() {
   set -eu
@@ -16,10 +21,12 @@ pack() {
   rm -rf "$to"
   mkdir -p "$to/bin" "$to/lib" "$to/glibc" "$to/home/models" "$to/tests" "$to/scenarios"
   cp "$build/veryedge" "$to/bin/"
-  for test in test_cuda cuda_ops cuda_attention cuda_trainer test_t5_reference; do
-    [ -x "$build/tests/$test" ] && cp "$build/tests/$test" "$to/bin/"
+  for test in $PROGRAMS; do
+    if [ -x "$build/tests/$test" ]; then cp "$build/tests/$test" "$to/bin/"; else echo "not built, left out: $test" >&2; fi
   done
-  # The C library goes aside: the machine's own is taken as long as it is new enough.
+  pack_trace "$to/lib"
+  # All that ldd names must be there when a program starts, SimGrid's ns-3 too. The C library goes aside: the
+  # machine's own is taken as long as it is new enough.
   ldd "$to"/bin/* | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/lib[^ ]*ld-linux[^ ]*\) .*/\1/p' | sort -u |
     while read -r library; do
       case $library in
@@ -27,18 +34,50 @@ pack() {
         *) cp -L "$library" "$to/lib/" ;;
       esac
     done
-  strip --strip-debug "$to"/bin/* 2>/dev/null || true
+  strip --strip-debug "$to"/bin/* "$to"/lib/* 2>/dev/null || true
   cp -r "$top/models/tiny" "$to/home/models/"
   cp -r "$top/tests/vectors/t5" "$to/tests/"
   [ -d "$top/../shared/reference/small-shape" ] && cp -r "$top/../shared/reference/small-shape" "$to/tests/t5/"
   cp "$top"/scenarios/*.json "$to/scenarios/"
   cp -r "$top/scenarios/optimizers" "$to/scenarios/"
-  tar -C "$to" -cf - . | gzip -9 >"$to.tar.gz"
+  rm -f "$to.tar.gz" "$to.tar.xz"
+  # Each program holds the same kernels: a dictionary larger than all of them together finds that, 32 KiB do not.
+  if command -v xz >/dev/null; then
+    archive=$to.tar.xz
+    tar -C "$to" -cf - ./bin ./lib ./glibc ./home ./tests ./scenarios | xz -6 --lzma2=preset=6,dict=128MiB >"$archive"
+  else
+    archive=$to.tar.gz
+    tar -C "$to" -cf - . | gzip -9 >"$archive"
+  fi
   rm -rf "$to"
   cp "$top/tests/gpu.sh" "$1/gpu.sh"
-  size=$(wc -c <"$to.tar.gz")
-  echo "$to.tar.gz: $((size / 1048576)) MiB"
-  [ "$size" -le 52428800 ] || { echo "more than 50 MiB" >&2; exit 1; }
+  size=$(wc -c <"$archive")
+  echo "$archive: $((size / 1048576)) MiB"
+  [ "$size" -le 52428800 ] || { echo "more than 50 MiB: see the head of tests/gpu.sh for a slim build" >&2; exit 1; }
+}
+
+# pack_trace DIR: the tracer, where CUPTI is.
+pack_trace() {
+  cuda=/usr/local/cuda
+  for cupti in "$cuda" "$cuda/extras/CUPTI"; do
+    [ -f "$cupti/include/cupti.h" ] || continue
+    # shellcheck disable=SC2015
+    g++ -O2 -shared -fPIC -o "$1/libcuda_trace.so" "$top/tests/cuda_trace.cpp" "-I$cupti/include" "-I$cuda/include" \
+      "-L$cupti/lib64" "-L$cuda/lib64" -lcupti && return 0 || break
+  done
+  echo "no CUPTI here, left out: trace" >&2
+}
+
+# The archive with whatever is here.
+unpack() {
+  if [ ! -f "$1/veryedge-gpu.tar.xz" ]; then
+    tar -C "$2" -xzf "$1/veryedge-gpu.tar.gz"
+  elif command -v xz >/dev/null; then
+    tar -C "$2" -xJf "$1/veryedge-gpu.tar.xz"
+  else
+    python3 -c 'import sys, tarfile; tarfile.open(sys.argv[1], "r:xz").extractall(sys.argv[2])' \
+      "$1/veryedge-gpu.tar.xz" "$2"
+  fi
 }
 
 n_failed=0
@@ -103,11 +142,54 @@ $(sed -n 's/^flop *//p' "$out/$name.log" | sed 's/, 4 x.*attention//'); $(sed -n
   fi
 }
 
+# The operations at few sizes, every kernel among them.
+sanitizer() { # TOOL
+  name=sanitizer-$1
+  wanted "$name" || return 0
+  tool=
+  for path in "$(command -v compute-sanitizer)" /usr/local/cuda/bin/compute-sanitizer \
+      /usr/local/cuda/compute-sanitizer/compute-sanitizer; do
+    [ -n "$tool" ] || [ ! -x "$path" ] || tool=$path
+  done
+  [ -n "$tool" ] || { say skip "$name" "compute-sanitizer is not here"; return 0; }
+  [ -z "$loader" ] || { say skip "$name" "the C library here is too old to start without our loader"; return 0; }
+  [ -x "$home/bin/test_cuda" ] || { say skip "$name" "test_cuda was not packed"; return 0; }
+  VERYEDGE_TEST_FEW=1 timeout 60 "$tool" --tool "$1" --error-exitcode 9 "$home/bin/test_cuda" >"$out/$name.log" 2>&1
+  case $? in
+    0) say ok "$name" "$(last "$name")" ;;
+    124)
+      if grep -qE '^========= +(Invalid|Program hit|Error|Race|Barrier|Warning)' "$out/$name.log"; then
+        say FAIL "$name" "$(grep -m 1 -E '^========= +(Invalid|Program hit|Error|Race|Barrier|Warning)' "$out/$name.log")"
+      else
+        say skip "$name" "not done after 60 s, nothing found until then"
+      fi ;;
+    *) say FAIL "$name" "$(last "$name")" ;;
+  esac
+}
+
+# Which kernel takes how long, by tests/cuda_trace.cpp.
+trace() { # MODEL
+  name=trace-$1
+  wanted "$name" || return 0
+  [ -f "$home/lib/libcuda_trace.so" ] || { say skip "$name" "libcuda_trace.so was not packed"; return 0; }
+  preload="env LD_PRELOAD=$home/lib/libcuda_trace.so"
+  [ -z "$loader" ] || preload="$loader --preload $home/lib/libcuda_trace.so"
+  # shellcheck disable=SC2086
+  if LD_LIBRARY_PATH="$LD_LIBRARY_PATH:/usr/local/cuda/lib64:/usr/local/cuda/extras/CUPTI/lib64" CUDA_TRACE_LAST=0.5 \
+      timeout 60 $preload "$home/bin/veryedge" bench train --backend cuda --precision bf16 --clients 10 --batch 8 \
+      --steps 2 --lengths samsum --model "flan-t5-$1" >"$out/$name.out" 2>"$out/$name.log" && [ -s "$out/$name.log" ]; then
+    say ok "$name" "$(sed -n 's/^local step *//p' "$out/$name.out" | cut -d, -f1) a step"
+    head -n 40 "$out/$name.log" | sed 's/^/       /'
+  else
+    say FAIL "$name" "$(last "$name")"
+  fi
+}
+
 check() {
   home=$1/unpacked
   shift
   words=$*
-  [ -d "$home" ] || { mkdir -p "$home" && tar -C "$home" -xzf "$home/../veryedge-gpu.tar.gz" || exit 1; }
+  [ -d "$home" ] || { mkdir -p "$home" && unpack "$home/.." "$home" || exit 1; }
   home=$(cd "$home" && pwd)
   out=$home/../out
   mkdir -p "$out"
@@ -126,6 +208,7 @@ check() {
   program float32-operations 100 cuda_ops
   program float32-attention 100 cuda_attention
   program float32-trainer 100 cuda_trainer
+  program float32-parts 100 cuda_crew
   program vectors-float32 200 test_t5_reference --backend cuda "$home/tests/t5/tiny" "$home/tests/t5/skew"
   [ ! -d "$home/tests/t5/small-shape" ] ||
     program vectors-small-shape 200 test_t5_reference --backend cuda "$home/tests/t5/small-shape"
@@ -135,8 +218,10 @@ check() {
     federated federated-cuda --backend cuda
     federated federated-again --backend cuda
     federated federated-bf16 --backend cuda --precision bf16
+    federated federated-parts --backend cuda --gpus 2
     compare federated-losses federated-cpu federated-cuda 1e-4
     compare federated-bf16-losses federated-cpu federated-bf16 5e-2
+    compare federated-parts-losses federated-cuda federated-parts 1e-4
     if cmp -s "$out/federated-cuda/rounds.csv" "$out/federated-again/rounds.csv" &&
         cmp -s "$out/federated-cuda/adapter/adapter_model.safetensors" "$out/federated-again/adapter/adapter_model.safetensors"; then
       say ok federated-repeats "the same bytes twice"
@@ -169,12 +254,9 @@ check() {
     done
   fi
 
-  if command -v compute-sanitizer >/dev/null && [ -z "$loader" ] && [ -x "$home/bin/test_cuda" ] && wanted sanitizer; then
-    if timeout 300 compute-sanitizer --error-exitcode 9 "$home/bin/test_cuda" >"$out/sanitizer.log" 2>&1; then
-      say ok sanitizer "$(last sanitizer)"
-    else
-      say FAIL sanitizer "$(last sanitizer)"
-    fi
+  for tool in memcheck racecheck synccheck; do sanitizer "$tool"; done
+  if [ -n "$words" ]; then
+    for model in small large; do trace "$model"; done
   fi
   [ -z "${OUT:-}" ] || tar -C "$out" -czf "$OUT/gpu-logs.tar.gz" .
   if [ "$n_failed" -eq 0 ]; then echo "all passed"; else echo "$n_failed failed"; fi
@@ -184,5 +266,5 @@ check() {
 case ${1-} in
   --pack) [ $# -ge 2 ] || exit 2; shift; pack "$@" ;;
   --run) [ $# -ge 2 ] || exit 2; shift; check "$@" ;;
-  *) sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac

@@ -218,6 +218,29 @@ static void a_limit_cuts_the_cohort_and_changes_rounding_only(void)
     CHECK_HAS(program_text("err.txt"), "a pass of one client needs");
 }
 
+/* One after another on the CPU. */
+static void parts_of_a_cohort_change_rounding_only(void)
+{
+    struct json_doc *doc = NULL;
+    double loss[2], n_bytes[2];
+    for (int i = 0; i < 2; i++) {
+        CHECK_INT(program(SMALL " --json b.json %s", i ? "--gpus 2" : ""), 0);
+        load(&doc);
+        struct json o = json_root(doc);
+        loss[i] = number(o, "loss");
+        n_bytes[i] = number(o, "bytes");
+        CHECK_INT(number(o, "gpus"), 1 + i);
+        CHECK_INT(number(o, "devices"), 1);
+        CHECK_INT(number(o, "clients_abreast"), 2 - i);
+        json_close(doc);
+    }
+    CHECK_HAS(program_text("out.txt"), "2 parts of the cohort on 1 device, one after another");
+    CHECK_REL(loss[1], loss[0], 1e-4); /* rounding, after two steps at rate 1 */
+    CHECK_TRUE(n_bytes[1] < n_bytes[0]);
+    CHECK_INT(program(SMALL " --gpus 2 --parts"), 2);
+    CHECK_HAS(program_text("err.txt"), "--parts: expected it without --gpus");
+}
+
 static void generate_writes_all_the_tokens_it_was_asked_for(void)
 {
     struct json_doc *doc = NULL;
@@ -407,6 +430,7 @@ int main(void)
     CASE(parts_add_up_to_the_step_and_their_flop_are_the_formulas);
     CASE(the_plan_is_what_the_process_takes);
     CASE(a_limit_cuts_the_cohort_and_changes_rounding_only);
+    CASE(parts_of_a_cohort_change_rounding_only);
     CASE(generate_writes_all_the_tokens_it_was_asked_for);
     CASE(json_alone_is_one_line_on_stdout);
     CASE(nonsense_is_refused);

@@ -45,6 +45,9 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e);
  * so sizes that are absurd are refused before memory is asked for. is_tied: the head is the embedding, of which
  * t5_open makes a copy; trained whole, both would go their own ways. */
 enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *weights, struct err *e);
+/* The sizes that config.json states, and whether the head is tied, by the files where they can be read, else by
+ * config.json too: what costs need, which may know a model that nobody has downloaded. */
+enum err_code t5_folder_sizes(struct t5_config *out, bool *is_tied, const char *weights, struct err *e);
 
 /* weights: a folder of the Hugging Face kind (config.json, and model.safetensors or its shards, see
  * models/shards.h) or "builtin:tiny". ops: from backend_find. Every tensor must be there with its

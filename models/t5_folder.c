@@ -109,3 +109,28 @@ enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *
     mem_free(folder);
     return code;
 }
+
+enum err_code t5_folder_sizes(struct t5_config *out, bool *is_tied, const char *weights, struct err *e)
+{
+    char *folder = NULL;
+    struct shards *file = NULL;
+    struct t5_config c;
+    struct t5_head head;
+    enum err_code code = t5_folder(&folder, weights, e);
+    if (code)
+        return code;
+    char *config = file_join(folder, "config.json");
+    code = t5_config_load(&c, config, e);
+    if (!code && shards_open(&file, folder, NULL))
+        file = NULL; /* none, or damaged: then whoever trains says so */
+    if (!code)
+        code = t5_head_find(&head, config, &c, file, e);
+    if (!code) {
+        *out = c;
+        *is_tied = head.is_tied;
+    }
+    shards_close(file);
+    mem_free(config);
+    mem_free(folder);
+    return code;
+}

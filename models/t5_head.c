@@ -32,7 +32,7 @@ enum err_code t5_head_find(struct t5_head *out, const char *config, const struct
     enum err_code code = json_load(&doc, config, e);
     if (code)
         return code;
-    code = find(out, json_root(doc), c, shards_has(file, OWN), e);
+    code = find(out, json_root(doc), c, file && shards_has(file, OWN), e);
     json_close(doc);
     return code;
 }

@@ -3,7 +3,6 @@
 #include "models/cost.h"
 #include "models/t5.h"
 #include "sim/base/check.h"
-#include "sim/base/file.h"
 #include "sim/base/mem.h"
 
 static int n_targets(unsigned targets)
@@ -41,24 +40,11 @@ static struct device_work work_of(const struct costs *c, const struct t5_config 
                                 .reading = s->compute.reading};
 }
 
-/* The weights' own sizes, where no other architecture is charged. */
-static enum err_code own_config(struct t5_config *out, const char *weights, struct err *e)
-{
-    char *folder = NULL;
-    enum err_code code = t5_folder(&folder, weights, e);
-    if (code)
-        return code;
-    char *path = file_join(folder, "config.json");
-    code = t5_config_load(out, path, e);
-    mem_free(path);
-    mem_free(folder);
-    return code;
-}
-
 enum err_code costs_init(struct costs *c, const struct scenario *s, struct err *e)
 {
     struct t5_config own = {0};
-    enum err_code code = s->model.costs_of ? OK : own_config(&own, s->model.weights, e);
+    bool is_tied = false;
+    enum err_code code = s->model.costs_of ? OK : t5_folder_sizes(&own, &is_tied, s->model.weights, e);
     if (code)
         return code;
     const struct t5_config *t = s->model.costs_of ? &s->model.costs : &own;
@@ -66,7 +52,7 @@ enum err_code costs_init(struct costs *c, const struct scenario *s, struct err *
                         .model = s->model.costs_of ? s->model.costs_of : s->model.weights,
                         .n_batches = (size_t)s->federation.batch + 1};
     for (int dir = 0; dir < N_NET_DIRS; dir++)
-        c->payload_bytes[dir] = (uint64_t)scenario_payload_bytes(s, t, (enum net_dir)dir);
+        c->payload_bytes[dir] = (uint64_t)scenario_payload_bytes(s, t, is_tied, (enum net_dir)dir);
     size_t cap = 0;
     mem_grow((void **)&c->step, &cap, s->n_groups * c->n_batches, sizeof(c->step[0]));
     for (size_t g = 0; g < s->n_groups; g++)

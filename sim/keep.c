@@ -1,5 +1,7 @@
 #include "sim/keep.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "models/peft.h"
@@ -91,8 +93,11 @@ enum err_code keep_round(const struct keep *k, uint32_t round, struct err *e)
     if (every == 0 || round % every != 0)
         return OK;
     struct arena a = {0};
-    enum err_code code =
-        write_adapter(k, arena_printf(&a, "%s/adapter/round-%u", k->folder, round), round, e);
+    const char *aside = arena_printf(&a, "%s/adapter/part-%u", k->folder, round);
+    const char *folder = arena_printf(&a, "%s/adapter/round-%u", k->folder, round);
+    enum err_code code = write_adapter(k, aside, round, e);
+    if (!code && rename(aside, folder) != 0)
+        code = err_set(e, ERR_IO, "%s: cannot be put in place: %s", folder, strerror(errno));
     arena_free(&a);
     return code;
 }

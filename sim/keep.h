@@ -1,8 +1,8 @@
 /* sim/keep.h: what a run has learned, as folders that others can load.
  *
  * adapter/ in the output folder is a PEFT folder with a model card: the server's adapter after the
- * last complete round. With output.adapter_every n, adapter/round-N holds it after every n rounds
- * as well. With model.train full it is model/ instead, a model folder in float32, at the end only.
+ * last complete round. With output.adapter_every n, adapter/round-N, which appears whole, holds it after
+ * every n rounds as well. With model.train full it is model/ instead, a model folder in float32, at the end only.
  */
 #ifndef SIM_KEEP_H
 #define SIM_KEEP_H

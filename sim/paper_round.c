@@ -25,7 +25,7 @@ static enum err_code closed_comm(const struct scenario *s, double *out_s, struct
         return code;
     *out_s = 0;
     for (int dir = 0; dir < N_NET_DIRS; dir++) {
-        double bytes = scenario_payload_bytes(s, &s->model.costs, (enum net_dir)dir);
+        double bytes = scenario_payload_bytes(s, &s->model.costs, false, (enum net_dir)dir);
         *out_s += closed_time(plan, 0, (enum net_dir)dir, bytes, 1).total_s;
     }
     plan_close(plan);

@@ -248,17 +248,18 @@ const struct scenario_group *scenario_group_of(const struct scenario *s, size_t 
     return &s->group[lo];
 }
 
-double scenario_payload_bytes(const struct scenario *s, const struct t5_config *config,
+double scenario_payload_bytes(const struct scenario *s, const struct t5_config *config, bool is_tied,
                               enum net_dir dir)
 {
     const struct scenario_federation *f = &s->federation;
     bool is_full = s->model.train == SCENARIO_FULL;
+    size_t head = (size_t)config->vocab * (size_t)config->d_model;
     double adapter = is_full ? 0 : (double)lora_size(config, &s->model.lora);
     switch (f->payload) {
     case SCENARIO_PAYLOAD_LORA:
         return BYTES_PER_VALUE * adapter;
     case SCENARIO_PAYLOAD_FULL:
-        return BYTES_PER_VALUE * ((double)t5_parameters(config) + adapter);
+        return BYTES_PER_VALUE * ((double)(t5_parameters(config) - (is_tied ? head : 0)) + adapter);
     case SCENARIO_PAYLOAD_GIVEN:
         break;
     }

@@ -178,8 +178,9 @@ void scenario_close(struct scenario *s); /* NULL is fine */
 const struct scenario_group *scenario_group_of(const struct scenario *s, size_t client);
 
 /* Bytes sent to a client (NET_DOWN) and back (NET_UP) for an architecture: the payload as asked
- * for. config is model.costs, or the weights' own configuration when costs_of is NULL. */
-double scenario_payload_bytes(const struct scenario *s, const struct t5_config *config,
+ * for. config is model.costs, or the weights' own configuration when costs_of is NULL; is_tied: its head is
+ * the embedding, which is sent once. */
+double scenario_payload_bytes(const struct scenario *s, const struct t5_config *config, bool is_tied,
                               enum net_dir dir);
 
 /* Writes the members of the resolved scenario into an object that is already open; read again as a

@@ -2,6 +2,8 @@
 #ifndef TESTS_NET_PLAY_H
 #define TESTS_NET_PLAY_H
 
+#include <sys/stat.h>
+
 #include "net/network.h"
 #include "net/topology.h"
 #include "tests/child.h"
@@ -173,6 +175,87 @@ static inline struct play_flow *play_add(struct play *p, size_t client, enum net
     *f = (struct play_flow){
         .client = client, .dir = dir, .bytes = bytes, .at_s = at_s, .after = after};
     return f;
+}
+
+/* Writes folder/name, with the folder. */
+static inline void play_write(const char *folder, const char *name, const char *text)
+{
+    char path[256];
+    mkdir(folder, 0755);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    CHECK_TRUE(f);
+    fputs(text, f);
+    fclose(f);
+}
+
+/* One group of clients on one network, nothing sent yet; free releases it. */
+static inline struct play *play_new(const char *network, size_t n_clients, uint64_t seed)
+{
+    struct play *p = calloc(1, sizeof(*p));
+    p->network = network;
+    p->n_groups = 1;
+    p->seed = seed;
+    p->group_clients[0] = n_clients;
+    return p;
+}
+
+/* Its plan alone. */
+static inline struct plan *play_plan_of(const char *network, size_t n_clients, uint64_t seed)
+{
+    struct play *p = play_new(network, n_clients, seed);
+    struct plan *plan = NULL;
+    struct err e = {0};
+    if (play_plan(p, &plan, &e))
+        TEST_FAIL("%s", e.text);
+    free(p);
+    return plan;
+}
+
+/* A network, the text of "x.json", is refused with these words, which the file's name comes before. */
+static inline void play_refuse(const char *network, const char *words)
+{
+    struct arena a = {0};
+    struct json_doc *doc = NULL;
+    struct topology_root r;
+    struct err e = {0};
+    CHECK_INT(json_parse(&doc, "x.json", network, strlen(network), &e), OK);
+    if (topology_parse_root(json_root(doc), &r, &a, &e) != ERR_INPUT)
+        TEST_FAIL("%s was taken", network);
+    CHECK_HAS(e.text, words);
+    CHECK_HAS(e.text, "x.json: ");
+    json_close(doc);
+    arena_free(&a);
+}
+
+/* A network as a resolved scenario has it, which read again is written the same; caller frees. */
+static inline char *play_written(const char *network)
+{
+    struct arena a = {0};
+    struct json_out o[2];
+    for (int k = 0; k < 2; k++) {
+        struct json_doc *doc = NULL;
+        struct topology_root r;
+        struct err e = {0};
+        const char *text = k == 0 ? network : o[0].text;
+        CHECK_INT(json_parse(&doc, "x.json", text, strlen(text), &e), OK);
+        struct json of = json_root(doc);
+        if (k == 1)
+            CHECK_INT(json_object(of, "network", &of, &e), OK);
+        CHECK_INT(topology_parse_root(of, &r, &a, &e), OK);
+        CHECK_STR(e.text, "");
+        json_out_init(&o[k]);
+        json_out_begin(&o[k], NULL, '{');
+        topology_write_root(&o[k], "network", &r);
+        json_out_end(&o[k], '}');
+        json_close(doc);
+    }
+    CHECK_STR(o[1].text, o[0].text);
+    char *written = strdup(o[0].text);
+    json_out_fini(&o[0]);
+    json_out_fini(&o[1]);
+    arena_free(&a);
+    return written;
 }
 
 #endif

@@ -142,6 +142,52 @@ static void a_run_starts_from_an_adapter(void)
     CHECK_TRUE(is_same("next/rounds.csv", "again/rounds.csv"));
 }
 
+static double first_loss(const char *folder)
+{
+    struct json_doc *doc = NULL;
+    double v = (double)NAN;
+    struct err e = {0};
+    char path[256];
+    snprintf(path, sizeof(path), PROGRAM_DIR "/%s/summary.json", folder);
+    if (json_load(&doc, path, &e) || json_double(json_root(doc), "first_eval_loss", 0, 100, NULL, &v, &e))
+        TEST_FAIL("%s", e.text);
+    json_close(doc);
+    return v;
+}
+
+/* Evaluated at rounds 1 to 4, with adapters after 2 and 4: each is where a further run begins. */
+static void a_run_starts_from_the_adapter_of_any_round(void)
+{
+    CHECK_INT(program(SMALL, "kept", 4, 1, "--set output.adapter_every=2"), 0);
+    CHECK_INT(program(SMALL, "from2", 1, 1, "--set model.adapter=kept/adapter/round-2"), 0);
+    CHECK_INT(program(SMALL, "from4", 1, 1, "--set model.adapter=kept/adapter/round-4"), 0);
+    double loss[2] = {cell("kept/rounds.csv", 1, "eval_loss"), cell("kept/rounds.csv", 3, "eval_loss")};
+    CHECK_NEAR(first_loss("from2"), loss[0], 0);
+    CHECK_NEAR(first_loss("from4"), loss[1], 0);
+    CHECK_TRUE(loss[0] != loss[1]);
+    CHECK_HAS(program_text("kept/adapter/round-2/README.md"), "after round 2 of 4");
+}
+
+/* Killed with rounds under way, again and again at another moment: the results' folder is not there, and every
+ * adapter that lies under its name, in the folder that was being made, is whole. */
+static void a_killed_run_leaves_no_half_of_an_adapter(void)
+{
+    for (int k = 0; k < 4; k++) {
+        int status = program("run s.json --quiet --no-cache --set output.dir=killed --set federation.rounds=100000 "
+                             "--set evaluate.every=0 --set output.adapter_every=1 & pid=$!; i=0; "
+                             "until ls -d killed.part-*/adapter/round-%d >ls.txt 2>&1 || [ $i -ge 600 ]; do sleep "
+                             "0.05; i=$((i + 1)); done; sleep 0.0%d; kill -KILL $pid; wait $pid",
+                             2 + 3 * k, 3 * k);
+        CHECK_INT(status, 137);
+        CHECK_TRUE(!file_exists(PROGRAM_DIR "/killed"));
+        status = program("--version >version.txt; n=0; for d in killed.part-*/adapter/round-*; do [ -d \"$d\" ] || continue; "
+                         "n=$((n + 1)); [ -s \"$d/adapter_model.safetensors\" ] && [ -s "
+                         "\"$d/adapter_config.json\" ] && [ -s \"$d/README.md\" ] || exit 3; done; [ $n -ge 2 ]");
+        CHECK_INT(status, 0);
+        CHECK_INT(program("--version >version.txt; rm -rf killed.part-*"), 0);
+    }
+}
+
 /* One client alone: its product is the mean, so the factors differ and the model does not. */
 static void products_may_be_averaged_in_place_of_factors(void)
 {
@@ -220,6 +266,8 @@ int main(void)
     CASE(a_merged_model_gives_what_model_and_adapter_gave);
     CASE(a_run_writes_its_adapter_at_the_end_and_every_n_rounds);
     CASE(a_run_starts_from_an_adapter);
+    CASE(a_run_starts_from_the_adapter_of_any_round);
+    CASE(a_killed_run_leaves_no_half_of_an_adapter);
     CASE(products_may_be_averaged_in_place_of_factors);
     CASE(an_adapter_that_does_not_fit_is_refused);
     CASE(a_merged_folder_is_a_model_to_run);

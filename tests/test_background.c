@@ -1,7 +1,5 @@
 /* Other people's traffic: capacity taken away from cells and from the server's link, constant and
  * over time, against closed forms; what can limit because of it; what is refused. */
-#include <sys/stat.h>
-
 #include "net/closed.h"
 #include "net/startup.h"
 #include "tests/net_play.h"
@@ -11,32 +9,8 @@
 /* 2 s of 40, 1 s of 0, 3 s of 90 Mbit/s: of 100 are left 60, 100, 10. */
 static void write_evening(void)
 {
-    mkdir("background-work", 0755);
-    FILE *f = fopen("background-work/evening.csv", "wb");
-    CHECK_TRUE(f);
-    fputs("s,down,up\n0,40,1\n2,0,2\n3,90,3\n4,90,3\n5,90,3\n", f);
-    fclose(f);
-}
-
-static struct play *play_of(const char *network, size_t n_clients)
-{
-    struct play *p = calloc(1, sizeof(*p));
-    p->network = network;
-    p->n_groups = 1;
-    p->seed = 5;
-    p->group_clients[0] = n_clients;
-    return p;
-}
-
-static struct plan *plan_of(const char *network, size_t n_clients)
-{
-    struct play *p = play_of(network, n_clients);
-    struct plan *plan = NULL;
-    struct err e = {0};
-    if (play_plan(p, &plan, &e))
-        TEST_FAIL("%s", e.text);
-    free(p);
-    return plan;
+    play_write("background-work", "evening.csv",
+               "s,down,up\n0,40,1\n2,0,2\n3,90,3\n4,90,3\n5,90,3\n");
 }
 
 /* --- constant --- */
@@ -46,13 +20,13 @@ static void constant_background_leaves_the_rest_to_be_shared(void)
     static const char NETWORK[] =
         "{\"cell\": {\"clients\": 10, \"down\": \"150Mbps\", \"up\": \"50Mbps\", "
         "\"background\": {\"down\": \"50Mbps\", \"up\": \"45Mbps\"}}}";
-    struct play *p = play_of(NETWORK, 10);
+    struct play *p = play_new(NETWORK, 10, 5);
     for (size_t i = 0; i < 10; i++)
         play_add(p, i, NET_DOWN, 2750000, 0, -1);
     for (size_t i = 0; i < 10; i++)
         play_add(p, i, NET_UP, 275000, 10, (int)i);
     play(p);
-    struct plan *plan = plan_of(NETWORK, 10);
+    struct plan *plan = play_plan_of(NETWORK, 10, 5);
     struct closed_time down = closed_time(plan, 0, NET_DOWN, 2750000, 10);
     CHECK_REL(down.goodput_bps, 10e6 * ETA, 1e-12);
     CHECK_REL(closed_time(plan, 0, NET_UP, 275000, 10).goodput_bps, 0.5e6 * ETA, 1e-12);
@@ -81,7 +55,7 @@ static void flows_share_what_a_trace_of_others_leaves(void)
             "\"0s\"}}}}",
             k & 1 ? "full" : "lazy", k & 2 ? "false" : "true", is_server ? "server" : "cell",
             is_server ? "" : "\"clients\": 4, ");
-        struct play *p = play_of(network, 4);
+        struct play *p = play_new(network, 4, 5);
         /* 1.5 s at 15 + 1 s at 25 + 3 s at 2.5 + 1 s at 15 = 70 Mbit each */
         for (size_t i = 0; i < 4; i++)
             play_add(p, i, NET_DOWN, 70000000 / 8, 0.5, -1);
@@ -104,7 +78,7 @@ static void a_link_that_limits_only_at_times_stays_in_the_solver(void)
                                   "{\"clients\": 1, \"down\": \"100Mbps\", "
                                   "\"up\": \"100Mbps\", \"background\": {\"trace\": {\"file\": "
                                   "\"background-work/evening.csv\", \"start\": \"2s\"}}}}";
-    struct play *p = play_of(NETWORK, 1);
+    struct play *p = play_new(NETWORK, 1, 5);
     play_add(p, 0, NET_DOWN, 60000000 / 8, 0, -1); /* 1 s at 40, 2 s at 10 */
     play(p);
     CHECK_REL(play_seconds(p, 0), 3, 1e-6);
@@ -118,7 +92,7 @@ static void the_wait_counts_what_is_left_at_that_moment(void)
         "{\"rates\": \"goodput\", \"down\": \"100Mbps\", \"cell\": {\"clients\": 2, \"down\": "
         "\"100Mbps\", \"up\": \"100Mbps\", \"background\": {\"trace\": {\"file\": "
         "\"background-work/evening.csv\", \"start\": \"3s\"}}}}";
-    struct play *p = play_of(NETWORK, 2);
+    struct play *p = play_new(NETWORK, 2, 5);
     for (size_t i = 0; i < 2; i++)
         play_add(p, i, NET_DOWN, 100000, 0, -1);
     play(p);
@@ -134,7 +108,7 @@ static void links_begin_at_places_of_their_own(void)
     static const char NETWORK[] =
         "{\"cell\": {\"clients\": 1, \"down\": \"100Mbps\", \"up\": \"100Mbps\", "
         "\"background\": {\"up\": \"1Mbps\", \"trace\": \"background-work/evening.csv\"}}}";
-    struct plan *plan = plan_of(NETWORK, 3);
+    struct plan *plan = play_plan_of(NETWORK, 3, 5);
     size_t a = plan->class[0].link[NET_DOWN][0], b = plan->class[1].link[NET_DOWN][0];
     CHECK_TRUE(plan_link_start_s(plan, a) != plan_link_start_s(plan, b));
     CHECK_REL(plan->link[plan->class[2].link[NET_UP][0]].rates->min_bps, 96e6 * ETA, 1e-12);
@@ -150,60 +124,25 @@ static void background_written_reads_back_the_same(void)
         "{\"cell\": {\"clients\": 5, \"down\": \"100Mbps\", \"up\": \"10Mbps\", \"background\": "
         "{\"trace\": \"background-work/evening.csv\"}}, \"server\": {\"down\": \"1Gbps\", "
         "\"background\": {\"down\": \"0.3Gbps\"}}}";
-    struct arena a = {0};
-    struct json_out o[2];
-    for (int k = 0; k < 2; k++) {
-        struct json_doc *doc = NULL;
-        struct topology_root r;
-        struct err e = {0};
-        const char *text = k == 0 ? TEXT : o[0].text;
-        CHECK_INT(json_parse(&doc, "x.json", text, strlen(text), &e), OK);
-        struct json network = json_root(doc);
-        if (k == 1)
-            CHECK_INT(json_object(network, "network", &network, &e), OK);
-        CHECK_INT(topology_parse_root(network, &r, &a, &e), OK);
-        CHECK_STR(e.text, "");
-        json_out_init(&o[k]);
-        json_out_begin(&o[k], NULL, '{');
-        topology_write_root(&o[k], "network", &r);
-        json_out_end(&o[k], '}');
-        json_close(doc);
-    }
-    CHECK_STR(o[1].text, o[0].text);
-    CHECK_HAS(o[0].text, "\"background\": {\"down\": \"300Mbps\"}");
-    for (int k = 0; k < 2; k++)
-        json_out_fini(&o[k]);
-    arena_free(&a);
-}
-
-static void refuse(const char *network, const char *words)
-{
-    struct arena a = {0};
-    struct json_doc *doc = NULL;
-    struct topology_root r;
-    struct err e = {0};
-    CHECK_INT(json_parse(&doc, "x.json", network, strlen(network), &e), OK);
-    if (topology_parse_root(json_root(doc), &r, &a, &e) != ERR_INPUT)
-        TEST_FAIL("%s was taken", network);
-    CHECK_HAS(e.text, words);
-    json_close(doc);
-    arena_free(&a);
+    char *written = play_written(TEXT);
+    CHECK_HAS(written, "\"background\": {\"down\": \"300Mbps\"}");
+    free(written);
 }
 
 static void bad_backgrounds_are_refused(void)
 {
-    refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"down\": \"1Gbps\"}}}",
+    play_refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"down\": \"1Gbps\"}}}",
            "x.json: server.background.down: expected less than the link has, 1Gbps");
-    refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"up\": \"1Mbps\"}}}",
+    play_refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"up\": \"1Mbps\"}}}",
            "x.json: server.background.up: the link has no stated capacity up");
-    refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"trace\": "
+    play_refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"trace\": "
            "\"background-work/evening.csv\"}}}",
            "x.json: server.background.trace: the link has no stated capacity up");
-    refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"share\": 0.3}}}",
+    play_refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": {\"share\": 0.3}}}",
            "x.json: server.background.share: unknown key");
-    refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": \"300Mbps\"}}",
+    play_refuse("{\"server\": {\"down\": \"1Gbps\", \"background\": \"300Mbps\"}}",
            "x.json: server.background: expected an object");
-    refuse("{\"background\": {\"down\": \"1Mbps\"}}", "x.json: background: unknown key");
+    play_refuse("{\"background\": {\"down\": \"1Mbps\"}}", "x.json: background: unknown key");
 }
 
 int main(void)

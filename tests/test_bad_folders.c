@@ -348,6 +348,36 @@ static void tokenizers_of_another_model(void)
     refuse_run("m/spiece.model: expected a sentencepiece model, got 8 bytes that are none");
     file_remove_tree(PROGRAM_DIR "/m/spiece.model", NULL);
     refuse_run("m/spiece.model: no such file");
+    write_file("tokenizer.json", "{}", 2);
+    refuse_run("m/spiece.model: expected the tokenizer's SentencePiece model, found tokenizer.json only: copy "
+               "spiece.model from");
+    end(&m);
+}
+
+/* 17,920 values of the embedding, 9,536 of the stacks, 1,152 of an adapter of rank 4 for q and v; bytes of a
+ * round with one client. */
+static void a_head_of_its_own_is_sent_and_a_tied_one_is_not(void)
+{
+    struct model m;
+    begin(&m);
+    const double stacks = 2 * (528 + 1552) + 2 * (2 * 528 + 1552) + 2 * (32 * 2 + 16);
+    const double adapter = 6 * 2 * 4 * (16 + 8);
+    const char *args = "run s.json --quiet --set model.train=none --set evaluate.every=0 --set "
+                       "federation.payload=full --set federation.clients_per_round=1 --set model.lora.rank=4";
+    for (int is_tied = 0; is_tied < 3; is_tied++) {
+        if (is_tied == 1) {
+            change_config("\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true");
+            write_items(&m, "model.safetensors", 0, m.n - 1, WEIGHTS_F32);
+        }
+        if (is_tied == 2) /* config.json alone */
+            file_remove_tree(PROGRAM_DIR "/m/model.safetensors", NULL);
+        CHECK_INT(program("%s", args), 0);
+        struct csv *r = program_csv("out/rounds.csv");
+        CHECK_NEAR(program_cell(r, 0, "bytes_down"),
+                   4 * (1120 * 16 * (is_tied ? 1 : 2) + stacks + adapter), 0);
+        csv_close(r);
+        file_remove_tree(PROGRAM_DIR "/out", NULL);
+    }
     end(&m);
 }
 
@@ -477,6 +507,7 @@ int main(void)
     CASE(headers_that_lie);
     CASE(values_that_are_no_numbers);
     CASE(tokenizers_of_another_model);
+    CASE(a_head_of_its_own_is_sent_and_a_tied_one_is_not);
     CASE(models_of_another_kind);
     CASE(ranks_and_targets_that_no_adapter_has);
     CASE(adapters_for_another_base);

@@ -1,7 +1,6 @@
 /* Drawn rates: the stated medians, spreads and correlation; rows of a file kept together; the
  * closed form of each client; the networks that people have; and what is refused. */
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include "net/closed.h"
 #include "net/draw.h"
@@ -11,31 +10,12 @@ enum { N = 20000 };
 
 static void write_file(const char *text)
 {
-    mkdir("draw-work", 0755);
-    FILE *f = fopen("draw-work/tests.csv", "wb");
-    CHECK_TRUE(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static struct plan *plan_of(const char *network, size_t n_clients, uint64_t seed)
-{
-    struct play *p = calloc(1, sizeof(*p));
-    struct plan *plan = NULL;
-    struct err e = {0};
-    p->network = network;
-    p->n_groups = 1;
-    p->seed = seed;
-    p->group_clients[0] = n_clients;
-    if (play_plan(p, &plan, &e))
-        TEST_FAIL("%s", e.text);
-    free(p);
-    return plan;
+    play_write("draw-work", "tests.csv", text);
 }
 
 static void measured_lte_has_its_medians_spreads_and_correlation(void)
 {
-    struct plan *p = plan_of("{\"topology\": \"lte-measured\"}", N, 3);
+    struct plan *p = play_plan_of("{\"topology\": \"lte-measured\"}", N, 3);
     double sum[3] = {0}, square[3] = {0}, product = 0, across = 0;
     CHECK_INT(p->n_classes, N);
     for (size_t i = 0; i < N; i++) {
@@ -62,12 +42,12 @@ static void measured_lte_has_its_medians_spreads_and_correlation(void)
 
 static void a_client_draws_the_same_whoever_is_there(void)
 {
-    struct plan *few = plan_of("{\"topology\": \"lte-measured\"}", 5, 3);
+    struct plan *few = play_plan_of("{\"topology\": \"lte-measured\"}", 5, 3);
     struct plan *many =
-        plan_of("{\"topology\": \"lte-measured\", \"cell\": {\"clients\": 3, \"down\": "
+        play_plan_of("{\"topology\": \"lte-measured\", \"cell\": {\"clients\": 3, \"down\": "
                 "\"1Gbps\", \"up\": \"1Gbps\"}}",
                 50, 3);
-    struct plan *other = plan_of("{\"topology\": \"lte-measured\"}", 5, 4);
+    struct plan *other = play_plan_of("{\"topology\": \"lte-measured\"}", 5, 4);
     for (size_t i = 0; i < 5; i++) {
         CHECK_REL(few->class[i].own_bps[NET_UP], many->class[i].own_bps[NET_UP], 0);
         CHECK_REL(few->class[i].rtt_s, many->class[i].rtt_s, 0);
@@ -83,7 +63,7 @@ static void a_client_draws_the_same_whoever_is_there(void)
 static void rows_of_a_file_stay_together_and_come_evenly(void)
 {
     write_file("kind,download_mbps,upload_mbps,rtt_ms\nx,3,1,30\nold,,,\nx,6,2,15\nx,9,3,10\n");
-    struct plan *p = plan_of("{\"draw\": {\"file\": \"draw-work/tests.csv\", \"where\": {\"kind\": "
+    struct plan *p = play_plan_of("{\"draw\": {\"file\": \"draw-work/tests.csv\", \"where\": {\"kind\": "
                              "\"x\"}}, \"rates\": \"goodput\"}",
                              3000, 1);
     size_t count[4] = {0};
@@ -96,7 +76,7 @@ static void rows_of_a_file_stay_together_and_come_evenly(void)
     for (int k = 1; k < 4; k++)
         CHECK_NEAR((double)count[k], 1000, 80); /* 3 standard deviations: 77 */
     plan_close(p);
-    p = plan_of("{\"draw\": {\"file\": \"draw-work/tests.csv\", \"where\": {\"kind\": \"x\"}, "
+    p = play_plan_of("{\"draw\": {\"file\": \"draw-work/tests.csv\", \"where\": {\"kind\": \"x\"}, "
                 "\"down\": \"download_mbps\"}, \"down\": \"5Mbps\", \"rtt\": \"12ms\", "
                 "\"rates\": \"goodput\"}",
                 100, 1);
@@ -111,15 +91,11 @@ static void rows_of_a_file_stay_together_and_come_evenly(void)
 
 static void each_drawn_client_takes_its_closed_form(void)
 {
-    struct play *p = calloc(1, sizeof(*p));
-    p->network = "{\"topology\": \"lte-measured\"}";
-    p->n_groups = 1;
-    p->seed = 9;
-    p->group_clients[0] = 200;
+    struct play *p = play_new("{\"topology\": \"lte-measured\"}", 200, 9);
     for (size_t i = 0; i < 200; i++)
         play_add(p, i, i % 2 ? NET_UP : NET_DOWN, 2750000, 0, -1);
     play(p);
-    struct plan *plan = plan_of(p->network, 200, 9);
+    struct plan *plan = play_plan_of(p->network, 200, 9);
     for (size_t i = 0; i < 200; i++)
         CHECK_REL(play_seconds(p, i),
                   closed_time(plan, i, i % 2 ? NET_UP : NET_DOWN, 2750000, 1).total_s, 1e-6);
@@ -131,7 +107,7 @@ static void plan_child(void *arg, void *result)
 {
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
-    struct plan *p = plan_of(arg, 100000, 1);
+    struct plan *p = play_plan_of(arg, 100000, 1);
     getrusage(RUSAGE_SELF, &after);
     *(double *)result = 1024.0 * (double)(after.ru_maxrss - before.ru_maxrss) / 100000;
     plan_close(p);
@@ -164,7 +140,7 @@ static void homes_and_5g_have_their_elements_and_rates(void)
     for (size_t i = 0; i < sizeof(WANT) / sizeof(WANT[0]); i++) {
         char network[64];
         snprintf(network, sizeof(network), "{\"topology\": \"%s\"}", WANT[i].name);
-        struct plan *p = plan_of(network, 7, 1);
+        struct plan *p = play_plan_of(network, 7, 1);
         const struct plan_class *c = &p->class[0];
         CHECK_INT(p->n_classes, 1);
         CHECK_REL(c->own_bps[NET_DOWN], WANT[i].down_bps, 1e-12);
@@ -179,7 +155,7 @@ static void homes_and_5g_have_their_elements_and_rates(void)
 
 static void a_cable_segment_shares_its_coax(void)
 {
-    struct plan *p = plan_of("{\"topology\": \"cable\", \"cell\": {\"clients\": 50, \"down\": "
+    struct plan *p = play_plan_of("{\"topology\": \"cable\", \"cell\": {\"clients\": 50, \"down\": "
                              "\"1Gbps\", \"up\": \"100Mbps\"}}",
                              120, 1);
     CHECK_INT(p->n_classes, 3);
@@ -201,47 +177,16 @@ static void draws_written_read_back_the_same(void)
     };
     write_file("kind,download_mbps,upload_mbps,rtt_ms\nx,3,1,30\ny,4,2,20\n");
     for (size_t i = 0; i < sizeof(TEXTS) / sizeof(TEXTS[0]); i++) {
-        struct arena a = {0};
-        struct json_out o[2];
-        for (int k = 0; k < 2; k++) {
-            struct json_doc *doc = NULL;
-            struct topology_root r;
-            struct err e = {0};
-            const char *text = k == 0 ? TEXTS[i] : o[0].text;
-            CHECK_INT(json_parse(&doc, "x.json", text, strlen(text), &e), OK);
-            struct json network = json_root(doc);
-            if (k == 1)
-                CHECK_INT(json_object(network, "network", &network, &e), OK);
-            CHECK_INT(topology_parse_root(network, &r, &a, &e), OK);
-            CHECK_STR(e.text, "");
-            json_out_init(&o[k]);
-            json_out_begin(&o[k], NULL, '{');
-            topology_write_root(&o[k], "network", &r);
-            json_out_end(&o[k], '}');
-            json_close(doc);
-        }
-        CHECK_STR(o[1].text, o[0].text);
-        CHECK_HAS(o[0].text, "\"draw\"");
-        json_out_fini(&o[0]);
-        json_out_fini(&o[1]);
-        arena_free(&a);
+        char *written = play_written(TEXTS[i]);
+        CHECK_HAS(written, "\"draw\"");
+        free(written);
     }
 }
 
 static void refuse(const char *file, const char *network, const char *words)
 {
-    struct arena a = {0};
-    struct json_doc *doc = NULL;
-    struct topology_root r;
-    struct err e = {0};
     write_file(file);
-    CHECK_INT(json_parse(&doc, "x.json", network, strlen(network), &e), OK);
-    if (topology_parse_root(json_root(doc), &r, &a, &e) != ERR_INPUT)
-        TEST_FAIL("%s was taken", network);
-    CHECK_HAS(e.text, words);
-    CHECK_HAS(e.text, "x.json: ");
-    json_close(doc);
-    arena_free(&a);
+    play_refuse(network, words);
 }
 
 static void bad_draws_are_refused(void)

@@ -1,7 +1,5 @@
 /* Networks of the user's own: the same times as our builder's for the same network, routes,
  * half-duplex links, who attaches where, elements on a route, and files that are refused. */
-#include <sys/stat.h>
-
 #include "net/closed.h"
 #include "net/sites.h"
 #include "sim/base/rng.h"
@@ -12,31 +10,7 @@
 
 static void write_graph(const char *text)
 {
-    mkdir("graph-work", 0755);
-    FILE *f = fopen(FILE_NAME, "wb");
-    CHECK_TRUE(f);
-    fputs(text, f);
-    fclose(f);
-}
-
-static struct play *play_of(const char *network, size_t n_clients)
-{
-    struct play *p = calloc(1, sizeof(*p));
-    p->network = network;
-    p->n_groups = 1;
-    p->group_clients[0] = n_clients;
-    return p;
-}
-
-static struct plan *plan_of(const char *network, size_t n_clients)
-{
-    struct play *p = play_of(network, n_clients);
-    struct plan *plan = NULL;
-    struct err e = {0};
-    if (play_plan(p, &plan, &e))
-        TEST_FAIL("%s", e.text);
-    free(p);
-    return plan;
+    play_write("graph-work", "g.json", text);
 }
 
 /* --- the same network, built by us and by the user --- */
@@ -66,9 +40,9 @@ static void a_graph_takes_the_times_of_our_builder(void)
         "{\"between\": [\"hub\", \"c3\"], \"rate\": [\"150Mbps\", \"50Mbps\"], \"latency\": "
         "\"20ms\"}]}");
     struct play *ours =
-        play_of("{\"rtt\": \"50ms\", \"cell\": {\"clients\": 8, \"down\": \"150Mbps\", \"up\": "
+        play_new("{\"rtt\": \"50ms\", \"cell\": {\"clients\": 8, \"down\": \"150Mbps\", \"up\": "
                 "\"50Mbps\"}, \"server\": {\"down\": \"300Mbps\", \"up\": \"100Mbps\"}}",
-                24);
+                24, 0);
     add_flows(ours);
     play(ours);
     for (int k = 0; k < 4; k++) {
@@ -77,7 +51,7 @@ static void a_graph_takes_the_times_of_our_builder(void)
                  "{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"server_at\": \"dc\", "
                  "\"down\": \"40Mbps\", \"up\": \"10Mbps\", \"solver\": \"%s\", \"prune\": %s}",
                  k & 1 ? "full" : "lazy", k & 2 ? "false" : "true");
-        struct play *theirs = play_of(network, 24);
+        struct play *theirs = play_new(network, 24, 0);
         add_flows(theirs);
         play(theirs);
         double worst = 0;
@@ -116,7 +90,7 @@ static void routes_go_by_latency_or_by_hops(void)
     static const char NETWORK[] =
         "{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": [\"a\"], \"rtt\": \"1ms\"}";
     write_ring("latency");
-    struct plan *p = plan_of(NETWORK, 3);
+    struct plan *p = play_plan_of(NETWORK, 3, 0);
     const struct plan_class *c = &p->class[0];
     CHECK_INT(p->n_classes, 1);
     CHECK_STR(c->name, "a: a");
@@ -135,7 +109,7 @@ static void routes_go_by_latency_or_by_hops(void)
     CHECK_INT(element_count_on(path, ELEMENT_DC_SWITCH), 2);
     plan_close(p);
     write_ring("hops");
-    p = plan_of(NETWORK, 3);
+    p = play_plan_of(NETWORK, 3, 0);
     CHECK_INT(p->class[0].n_links[NET_DOWN], 1);
     CHECK_REL(p->class[0].rtt_s, 21e-3, 1e-12);
     CHECK_REL(p->class[0].own_bps[NET_DOWN], 5e6 * ETA, 1e-12);
@@ -154,7 +128,7 @@ static void both_ways_of_a_half_duplex_link_share_it(void)
                  "\", \"down\": \"9Mbps\", \"up\": "
                  "\"4Mbps\", \"rates\": \"goodput\", \"solver\": \"%s\", \"prune\": %s}",
                  k & 1 ? "full" : "lazy", k & 2 ? "false" : "true");
-        struct play *p = play_of(network, 2);
+        struct play *p = play_new(network, 2, 0);
         play_add(p, 0, NET_DOWN, 2000000, 0, -1); /* 8 Mbit/s beside 4: 8 Mbit in 1 s, 8 at 9 */
         play_add(p, 1, NET_UP, 500000, 0, -1);    /* 4 Mbit in 1 s */
         play(p);
@@ -170,9 +144,9 @@ static void both_ways_of_a_half_duplex_link_share_it(void)
 static void clients_are_dealt_by_weight_in_order(void)
 {
     write_ring("latency");
-    struct plan *p = plan_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": "
+    struct plan *p = play_plan_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": "
                              "[\"a*2\", \"c\", \"b*3\"]}",
-                             13);
+                             13, 0);
     CHECK_INT(p->n_classes, 3);
     static const size_t FIRST[] = {0, 4, 7}, COUNT[] = {4, 3, 6}; /* 13/3 = 4.3, 13/2 = 6.5 */
     for (size_t i = 0; i < 3; i++) {
@@ -181,9 +155,9 @@ static void clients_are_dealt_by_weight_in_order(void)
     }
     plan_close(p);
     /* fewer clients than sites: nobody is lost */
-    p = plan_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": [\"a\", \"b\", "
+    p = play_plan_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": [\"a\", \"b\", "
                 "\"c\"]}",
-                1);
+                1, 0);
     CHECK_INT(p->n_clients, 1);
     CHECK_INT(p->n_classes, 1);
     plan_close(p);
@@ -192,9 +166,9 @@ static void clients_are_dealt_by_weight_in_order(void)
 static void groups_on_one_file_meet_on_its_links(void)
 {
     write_ring("latency");
-    struct play *p = play_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME
+    struct play *p = play_new("{\"topology\": \"graph\", \"file\": \"" FILE_NAME
                              "\", \"at\": [\"a\"], \"rates\": \"goodput\"}",
-                             1);
+                             1, 0);
     p->n_groups = 2;
     p->group_clients[1] = 1;
     p->group_network[1] = "{\"topology\": \"graph\", \"file\": \"" FILE_NAME
@@ -215,10 +189,10 @@ static void our_own_link_comes_before_the_route(void)
 {
     write_ring("latency");
     struct plan *p =
-        plan_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": [\"b\"], "
+        play_plan_of("{\"topology\": \"graph\", \"file\": \"" FILE_NAME "\", \"at\": [\"b\"], "
                 "\"down\": \"7Mbps\", \"path\": [\"lte_endpoint\"], \"limits\": "
                 "{\"lte_endpoint\": \"6Mbps\"}, \"rtt\": \"30ms\"}",
-                5);
+                5, 0);
     const struct plan_class *c = &p->class[0];
     CHECK_REL(c->own_bps[NET_DOWN], 7e6 * ETA, 1e-12);
     CHECK_REL(c->own_bps[NET_UP], 20e6 * ETA, 1e-12);
@@ -236,30 +210,9 @@ static void a_graph_written_reads_back_the_same(void)
     write_ring("latency");
     static const char TEXT[] = "{\"topology\": \"graph\", \"file\": \"" FILE_NAME
                                "\", \"at\": [\"a*2\", \"b\"], \"up\": \"1Mbps\"}";
-    struct arena a = {0};
-    struct json_out o[2];
-    for (int k = 0; k < 2; k++) {
-        struct json_doc *doc = NULL;
-        struct topology_root r;
-        struct err e = {0};
-        const char *text = k == 0 ? TEXT : o[0].text;
-        CHECK_INT(json_parse(&doc, "x.json", text, strlen(text), &e), OK);
-        struct json network = json_root(doc);
-        if (k == 1)
-            CHECK_INT(json_object(network, "network", &network, &e), OK);
-        CHECK_INT(topology_parse_root(network, &r, &a, &e), OK);
-        CHECK_STR(e.text, "");
-        json_out_init(&o[k]);
-        json_out_begin(&o[k], NULL, '{');
-        topology_write_root(&o[k], "network", &r);
-        json_out_end(&o[k], '}');
-        json_close(doc);
-    }
-    CHECK_STR(o[1].text, o[0].text);
-    CHECK_HAS(o[0].text, "[\"a*2\", \"b\"]");
-    for (int k = 0; k < 2; k++)
-        json_out_fini(&o[k]);
-    arena_free(&a);
+    char *written = play_written(TEXT);
+    CHECK_HAS(written, "[\"a*2\", \"b\"]");
+    free(written);
 }
 
 static void refuse_network(const char *network, const char *words)

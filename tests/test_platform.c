@@ -30,26 +30,6 @@ __attribute__((format(printf, 1, 2))) static void write_xml(const char *format, 
     fclose(f);
 }
 
-static struct play *play_of(const char *network, size_t n_clients)
-{
-    struct play *p = calloc(1, sizeof(*p));
-    p->network = network;
-    p->n_groups = 1;
-    p->group_clients[0] = n_clients;
-    return p;
-}
-
-static struct plan *plan_of(const char *network, size_t n_clients)
-{
-    struct play *p = play_of(network, n_clients);
-    struct plan *plan = NULL;
-    struct err e = {0};
-    if (play_plan(p, &plan, &e))
-        TEST_FAIL("%s", e.text);
-    free(p);
-    return plan;
-}
-
 /* --- the same network, built by us and by the user --- */
 
 enum { N_CLIENTS = 24, N_CELL = 8 };
@@ -117,9 +97,9 @@ static void add_flows(struct play *p)
 static void a_platform_with_routers_takes_the_times_of_our_builder(void)
 {
     struct play *ours =
-        play_of("{\"rtt\": \"50ms\", \"cell\": {\"clients\": 8, \"down\": \"150Mbps\", \"up\": "
+        play_new("{\"rtt\": \"50ms\", \"cell\": {\"clients\": 8, \"down\": \"150Mbps\", \"up\": "
                 "\"50Mbps\"}, \"server\": {\"down\": \"300Mbps\", \"up\": \"100Mbps\"}}",
-                N_CLIENTS);
+                N_CLIENTS, 0);
     add_flows(ours);
     play(ours);
     static const char *const ROUTINGS[] = {"Dijkstra", "Floyd"};
@@ -130,7 +110,7 @@ static void a_platform_with_routers_takes_the_times_of_our_builder(void)
                  "{\"topology\": \"platform\", \"file\": \"" FILE_NAME
                  "\", \"solver\": \"%s\", \"prune\": %s}",
                  k & 1 ? "full" : "lazy", k & 2 ? "false" : "true");
-        struct play *theirs = play_of(network, N_CLIENTS);
+        struct play *theirs = play_new(network, N_CLIENTS, 0);
         add_flows(theirs);
         play(theirs);
         double worst = 0;
@@ -157,10 +137,10 @@ static void expect_seconds(const char *policy, double seconds, size_t n_links)
               "sharing_policy=\"%s\"/>\n<route src=\"server\" dst=\"a\"><link_ctn "
               "id=\"l\"%s/></route>" CLOSE,
               policy, strcmp(policy, "SPLITDUPLEX") == 0 ? " direction=\"DOWN\"" : "");
-    struct plan *plan = plan_of(PLATFORM, 2);
+    struct plan *plan = play_plan_of(PLATFORM, 2, 0);
     CHECK_INT(plan->n_links, n_links);
     plan_close(plan);
-    struct play *p = play_of(PLATFORM, 2);
+    struct play *p = play_new(PLATFORM, 2, 0);
     play_add(p, 0, NET_DOWN, 1000000, 0, -1);
     play_add(p, 1, NET_UP, 1000000, 0, -1);
     play(p);
@@ -183,7 +163,7 @@ static void a_fatpipe_gives_every_flow_all_of_it(void)
         "<host id=\"a\" speed=\"1Gf\"/><link id=\"l\" bandwidth=\"40Mbps\" latency=\"1ms\"/>\n"
         "<link id=\"f\" bandwidth=\"8Mbps\" latency=\"2ms\" sharing_policy=\"FATPIPE\"/>\n"
         "<route src=\"server\" dst=\"a\"><link_ctn id=\"f\"/><link_ctn id=\"l\"/></route>" CLOSE);
-    struct plan *plan = plan_of(PLATFORM, 9);
+    struct plan *plan = play_plan_of(PLATFORM, 9, 0);
     CHECK_REL(plan->class[0].own_bps[NET_DOWN], 8e6, 1e-12);
     CHECK_REL(plan->class[0].rtt_s, 6e-3, 1e-12);
     CHECK_REL(closed_time(plan, 0, NET_DOWN, 1e6, 5).goodput_bps, 8e6, 1e-12);
@@ -207,9 +187,9 @@ static void elements_of_hosts_and_links_are_on_the_path(void)
                          "value=\"core_router*3\"/></link>"
                          "<route src=\"a\" dst=\"r\"><link_ctn id=\"l\" direction=\"UP\"/></route>"
                          "<route src=\"r\" dst=\"hq\"><link_ctn id=\"m\"/></route>" CLOSE);
-    struct plan *plan = plan_of("{\"topology\": \"platform\", \"file\": \"" FILE_NAME
+    struct plan *plan = play_plan_of("{\"topology\": \"platform\", \"file\": \"" FILE_NAME
                                 "\", \"server_at\": \"hq\", \"path\": [\"wifi_endpoint\"]}",
-                                1);
+                                1, 0);
     const struct element_path *path = &plan->paths.path[plan->class[0].path];
     static const struct element_step WANT[] = {{ELEMENT_WIFI_ENDPOINT, 1}, {ELEMENT_NIC, 1},
                                                {ELEMENT_SWITCH, 1},        {ELEMENT_BNG, 1},
@@ -232,7 +212,7 @@ static void zones_and_clusters_are_read_in_the_order_of_numbers(void)
                    "<link id=\"wan\" bandwidth=\"20Mbps\" latency=\"10ms\"/>\n"
                    "<zoneRoute src=\"c\" dst=\"dc\" gw_src=\"gate\" gw_dst=\"server\"><link_ctn "
                    "id=\"wan\"/></zoneRoute>\n" CLOSE);
-    struct plan *plan = plan_of(PLATFORM, 4);
+    struct plan *plan = play_plan_of(PLATFORM, 4, 0);
     static const char *const NAMES[] = {"a: n8", "a: n9", "a: n10", "a: n11"};
     CHECK_INT(plan->n_classes, 4);
     for (size_t i = 0; i < 4 && plan->n_classes == 4; i++) {
@@ -241,7 +221,7 @@ static void zones_and_clusters_are_read_in_the_order_of_numbers(void)
         CHECK_REL(plan->class[i].own_bps[NET_UP], 10e6, 1e-12);
     }
     plan_close(plan);
-    struct play *p = play_of(PLATFORM, 4);
+    struct play *p = play_new(PLATFORM, 4, 0);
     for (size_t i = 0; i < 4; i++)
         play_add(p, i, NET_DOWN, 1250000, 0, -1);
     play(p);
@@ -254,18 +234,8 @@ static void zones_and_clusters_are_read_in_the_order_of_numbers(void)
 
 static void refuse(const char *words, const char *xml)
 {
-    struct arena a = {0};
-    struct json_doc *doc = NULL;
-    struct topology_root r;
-    struct err e = {0};
     write_xml("%s", xml);
-    CHECK_INT(json_parse(&doc, "x.json", PLATFORM, strlen(PLATFORM), &e), OK);
-    if (topology_parse_root(json_root(doc), &r, &a, &e) != ERR_INPUT)
-        TEST_FAIL("%s was taken", xml);
-    CHECK_HAS(e.text, words);
-    CHECK_HAS(e.text, "x.json: ");
-    json_close(doc);
-    arena_free(&a);
+    play_refuse(PLATFORM, words);
 }
 
 #define HOSTS SERVER "<host id=\"a\" speed=\"1Gf\"/>\n"

@@ -13,6 +13,24 @@ static void an_axis_goes_from_zero_where_that_hides_nothing(void)
     CHECK_TRUE(axis_of(0.02, 1).is_log && !axis_of(0.021, 1).is_log);
 }
 
+/* From 1 / 1.2 to 100 * 1.2: ln(1.2) / ln(144) = 0.0366858 beside either end, half a decade at a half. */
+static void equal_ratios_are_equal_distances_on_a_log_axis(void)
+{
+    struct axis a = axis_of(1, 100);
+    double tick[AXIS_MAX_TICKS];
+    CHECK_TRUE(a.is_log);
+    CHECK_NEAR(axis_place(&a, a.lo), 0, 1e-12);
+    CHECK_NEAR(axis_place(&a, 1), 0.0366857960, 1e-8);
+    CHECK_NEAR(axis_place(&a, 10), 0.5, 1e-12);
+    CHECK_NEAR(axis_place(&a, 100), 1 - 0.0366857960, 1e-8);
+    CHECK_NEAR(axis_place(&a, a.hi), 1, 1e-12);
+    CHECK_NEAR(axis_place(&a, 20) - axis_place(&a, 2), axis_place(&a, 50) - axis_place(&a, 5), 1e-12);
+    static const double WANT[] = {1, 2, 5, 10, 20, 50, 100};
+    CHECK_INT(axis_ticks(&a, 5, tick), 7);
+    for (int i = 0; i < 7; i++)
+        CHECK_NEAR(tick[i], WANT[i], 1e-12);
+}
+
 static void values_that_rounding_sets_apart_are_one(void)
 {
     struct axis a = axis_of(4.6089999999999, 4.609);
@@ -204,6 +222,7 @@ int main(void)
 {
     program_begin();
     CASE(an_axis_goes_from_zero_where_that_hides_nothing);
+    CASE(equal_ratios_are_equal_distances_on_a_log_axis);
     CASE(values_that_rounding_sets_apart_are_one);
     CASE(a_unit_keeps_numbers_readable);
     CASE(a_line_in_ascii_goes_through_its_points);

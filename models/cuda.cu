@@ -420,12 +420,16 @@ void cuda_clip(struct backend *b, int n_members, size_t n, float *g, float max_n
 
 /* --- the tables --- */
 
+/* For rows that see up to 512 keys on average. */
+enum { CUDA_KEEP_WORDS = 16 };
+
 template <typename T> static constexpr struct backend_ops table_of(const char *precision)
 {
     struct backend_ops o = {};
     o.name = "cuda";
     o.precision = precision;
     o.value_bytes = sizeof(T);
+    o.keep_words = sizeof(T) == sizeof(float) ? 0 : CUDA_KEEP_WORDS;
     o.open = sizeof(T) == sizeof(float) ? cuda_open_float : cuda_open_bf16;
     o.close = cuda_close;
     o.describe = cuda_describe;

@@ -37,7 +37,7 @@ enum {
 struct attn_tile {
     int32_t q0, n_q, pos, k0, n_k, first;
     int32_t pair; /* backward: number of the first of the sequence's pairs of tiles that have parts of dq */
-    int32_t unused;
+    int32_t keep; /* where the sequence's dropout bits begin, for one head: attn_kept */
 };
 
 /* The part of a call that does not depend on the type of values. All pointers are device memory. */
@@ -56,6 +56,7 @@ struct attn_plan {
     int heads_at_once;               /* for how many heads dq_parts has room; 0: it is not to be used */
     bool has_sums;                   /* some sequence's dq is not just one part */
     struct cuda_drop drop;
+    uint32_t *keep; /* dropout's bits, from forward to backward, or NULL: each makes its own */
 };
 
 template <typename T> struct attn_job {
@@ -99,6 +100,25 @@ __device__ static inline int attn_keys_seen(const struct attn_plan &p, const str
 {
     int seen = p.is_causal ? t.pos + end : t.n_k;
     return seen < t.n_k ? seen : t.n_k;
+}
+
+/* Dropout's bits of a sequence and head stand as [words of 32 keys][queries, to a multiple of 4]. */
+__host__ __device__ static inline int attn_keep_words(int n_k)
+{
+    return n_k > 0 ? (n_k + 31) / 32 : 0;
+}
+
+__host__ __device__ static inline int attn_keep_rows(int n_q)
+{
+    return n_q > 0 ? (n_q + 3) / 4 * 4 : 0;
+}
+
+/* The word of query 0 and keys `key` .. + 31; further queries follow. key is a multiple of 32 below n_k. */
+__device__ static inline uint32_t *attn_kept(const struct attn_plan &p, const struct attn_tile &t, int head,
+                                             int key)
+{
+    size_t rows = (size_t)attn_keep_rows(t.n_q), words = (size_t)attn_keep_words(t.n_k);
+    return p.keep + (size_t)t.keep * (size_t)p.n_heads + ((size_t)head * words + (size_t)(key / 32)) * rows;
 }
 
 /* A sequence with several tiles of keys has parts of dq, one pair of tiles each. */

@@ -55,23 +55,34 @@ __device__ static inline void softmax_tile(float s[N][4], struct top_sum &r, flo
 }
 
 /* p = 0 where dropout drops; the scale comes in at the end */
-template <int N> __device__ static inline void drop_tile(float s[N][4], const uint64_t bits[2])
+template <int N> __device__ static inline void drop_tile(float s[N][4], const uint32_t bits[2][2])
 {
-    int shift = (int)threadIdx.x % 4 * 2;
+    int col = (int)threadIdx.x % 4 * 2;
+    const uint32_t own[2][2] = {{bits[0][0] >> col, bits[0][1] >> col}, {bits[1][0] >> col, bits[1][1] >> col}};
 #pragma unroll
     for (int n = 0; n < N; n++)
 #pragma unroll
         for (int e = 0; e < 4; e++)
-            if (!(bits[e / 2] >> shift & (uint64_t)1 << (8 * n + (e & 1))))
+            if (!(own[e / 2][n / 4] & 1u << (8 * (n % 4) + (e & 1))))
                 s[n][e] = 0;
+}
+
+/* Makes the bits of a tile of keys, and keeps them for backward where there is room. */
+__device__ static inline void make_bits(uint32_t bits[2][2], const struct attn_plan &p, const struct attn_tile &t,
+                                        const struct attn_row_keep &k, int head, int key)
+{
+    uint32_t own = attn_row_make(p, k, head, key), *kept = attn_row_kept(p, t, head, key);
+    if (kept)
+        *kept = own;
+    attn_row_bits(bits, own);
 }
 
 /* A tile of keys in shared memory, and what belongs to it. */
 struct key_tile {
     const bf16 *k, *v;
     const float *bias;
-    uint64_t bits[2]; /* dropout's, of rows g and g + 8 */
-    int key;          /* the first */
+    uint32_t bits[2][2]; /* dropout's, of rows g and g + 8 */
+    int key;             /* the first */
 };
 
 /* o += p v for the first 8 N keys of a tile. q: the block's queries. */
@@ -187,7 +198,7 @@ __global__ void __launch_bounds__(ATTN_THREADS, D > 64 ? 2 : HAS_BIAS ? 4 : 3)
         struct key_tile side = {shared + (1 + stage) * SIZE, shared + (3 + stage) * SIZE,
                                 bias + stage * ATTN_SPAN, {}, key};
         if (DROPS)
-            attn_row_bits(side.bits, p, keep, head, key);
+            make_bits(side.bits, p, t, keep, head, key);
         if (n_warp - key > ATTN_TILE / 2)
             forward_tile<D, 8, DROPS, HAS_BIAS>(o, r, shared, side);
         else

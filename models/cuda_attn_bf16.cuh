@@ -131,8 +131,9 @@ __device__ static inline void attn_load_bias(float *bias, const struct attn_plan
     bias[at] = ATTN_LOG2E * attn_bias(p, head, distance + at - (ATTN_TILE - 1));
 }
 
-/* Dropout's bits of a warp's rows: bits[h], of row g + 8 h and a tile's 64 keys. Lane l makes those of row
- * l % 16 and keys 32 (l / 16) .. + 31, so that no block of random numbers is made twice. */
+/* Dropout's bits of a warp's rows and a tile's 64 keys. Lane l makes, or reads, those of row l % 16 and keys
+ * 32 (l / 16) .. + 31, so that no block of random numbers is made twice; then each gets those of its rows g and
+ * g + 8: bits[h][w], of row g + 8 h and keys 32 w .. + 31. */
 struct attn_row_keep {
     uint32_t owner, index; /* of row lane % 16 */
 };
@@ -145,16 +146,31 @@ __device__ static inline struct attn_row_keep attn_row_keep_of(const struct attn
     return k;
 }
 
-__device__ static inline void attn_row_bits(uint64_t bits[2], const struct attn_plan &p,
-                                            const struct attn_row_keep &k, int head, int key)
+/* Where the lane's word of the tile of keys from `key` on is kept; NULL: nowhere, or the row or the keys do not
+ * exist. */
+__device__ static inline uint32_t *attn_row_kept(const struct attn_plan &p, const struct attn_tile &t, int head,
+                                                 int key)
 {
     int lane = (int)threadIdx.x % 32;
-    uint32_t own = attn_keep32(p.drop, k.owner, k.index, head, key + lane / 16 * 32);
+    int row = t.first + (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane % 16;
+    key += lane / 16 * 32;
+    return p.keep && row < t.n_q && key < t.n_k ? attn_kept(p, t, head, key) + row : NULL;
+}
+
+__device__ static inline uint32_t attn_row_make(const struct attn_plan &p, const struct attn_row_keep &k,
+                                                int head, int key)
+{
+    return attn_keep32(p.drop, k.owner, k.index, head, key + (int)threadIdx.x % 32 / 16 * 32);
+}
+
+__device__ static inline void attn_row_bits(uint32_t bits[2][2], uint32_t own)
+{
+    int lane = (int)threadIdx.x % 32;
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-        uint32_t low = __shfl_sync(0xffffffffu, own, lane / 4 + 8 * h);
-        bits[h] = (uint64_t)__shfl_sync(0xffffffffu, own, lane / 4 + 8 * h + 16) << 32 | low;
-    }
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int w = 0; w < 2; w++)
+            bits[h][w] = __shfl_sync(0xffffffffu, own, lane / 4 + 8 * h + 16 * w);
 }
 
 /* Says what bf16 attention cannot do. */

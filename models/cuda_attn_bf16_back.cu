@@ -138,7 +138,7 @@ template <int D> struct dq_shared {
 struct dq_side {
     const bf16 *k, *v;
     const float *bias;
-    uint64_t bits[2]; /* dropout's, of rows g and g + 8 */
+    uint32_t bits[2][2]; /* dropout's, of rows g and g + 8 */
     int key, n_left; /* first key; keys of the tile that the warp sees, or more */
     float *ds;       /* where the tile's ds is wanted, or NULL */
 };
@@ -164,7 +164,7 @@ __device__ static inline void dq_tile(float dq[D / 8][4], const struct dq_rows &
             attn_left<D>(left, q + attn_bf16<D>::SIZE, step);
             attn_add_nt<D, GROUPS>(dp, left, side.v, part, step);
         }
-        const uint32_t bits[2] = {(uint32_t)(side.bits[0] >> part), (uint32_t)(side.bits[1] >> part)};
+        const uint32_t bits[2] = {side.bits[0][part / 32] >> part % 32, side.bits[1][part / 32] >> part % 32};
         gradient_rows<D, DROPS>(s, dp, r, side.bias + part, bits, side.key + part, scale);
         if (side.ds)
             keep_gradient<D>(side.ds, s, part);
@@ -172,6 +172,14 @@ __device__ static inline void dq_tile(float dq[D / 8][4], const struct dq_rows &
         attn_pack<ROWS / 16>(packed, s);
         attn_add_nn<D, ROWS / 16>(dq, packed, side.k, part);
     }
+}
+
+/* The lane's word of dropout's bits, as forward left it; 0 if it did not. */
+__device__ static inline uint32_t kept_word(const struct attn_plan &p, const struct attn_tile &t, int head,
+                                            int key)
+{
+    const uint32_t *kept = attn_row_kept(p, t, head, key);
+    return kept ? *kept : 0u;
 }
 
 /* D and dq_i = sum_j ds_ij k_j. Warps without queries only help to copy. */
@@ -193,7 +201,10 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dq_ke
     bool is_active = ds || warp * ATTN_WARP_ROWS < n;
     int n_warp = attn_keys_seen(p, t, t.first + (warp + 1) * ATTN_WARP_ROWS);
     struct attn_row_keep keep = {0, 0};
-    if (DROPS)
+    uint32_t own = 0; /* of the tile of keys that comes next */
+    if (DROPS && p.keep)
+        own = kept_word(p, t, head, 0);
+    else if (DROPS)
         keep = attn_row_keep_of(p, t.q0 + t.first, n);
     attn_copy_tile<D>(shared, job.q + row * p.ld_q + col, p.ld_q, n, p.d);
     attn_copy_tile<D>(shared + SIZE, job.dout + row * p.ld_o + col, p.ld_o, n, p.d);
@@ -221,7 +232,9 @@ __global__ void __launch_bounds__(ATTN_THREADS, D <= 64 ? 3 : 2) attn_bf16_dq_ke
         struct dq_side side = {shared + (2 + stage) * SIZE, shared + (4 + stage) * SIZE,
                                 bias + stage * ATTN_SPAN, {}, key, ds ? ATTN_TILE : n_warp - key, ds};
         if (DROPS && is_active)
-            attn_row_bits(side.bits, p, keep, head, key);
+            attn_row_bits(side.bits, p.keep ? own : attn_row_make(p, keep, head, key));
+        if (DROPS)
+            own = next < n_seen ? kept_word(p, t, head, next) : 0;
         if (is_active)
             dq_tile<D, DROPS>(dq, r, shared, side, p.drop.scale);
         if (!ds)
@@ -267,7 +280,9 @@ __device__ static inline void load_side(struct query_side *to, const struct attn
             to->stat[pair][1] = delta;
     }
     attn_load_bias(to->bias, p, head, t.first - t.pos - first);
-    if (DROPS)
+    if (DROPS && p.keep)
+        to->keep[half][i] = i < n && is_seen ? attn_kept(p, t, head, key)[first + i] : 0u;
+    else if (DROPS)
         to->keep[half][i] =
             i < n && is_seen ? attn_keep32(p.drop, p.drop.owner[row], p.drop.index[row], head, key) : 0u;
 }

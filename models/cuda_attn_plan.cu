@@ -59,16 +59,32 @@ static size_t pairs_of(const struct attn_args *a, int seq)
     return attn_has_parts(a->k_len[seq]) ? (size_t)tiles_in(a->q_len[seq]) * (size_t)tiles_in(a->k_len[seq]) : 0;
 }
 
+/* Words of a sequence's dropout bits, for one head. */
+static size_t keep_of(const struct attn_args *a, int seq)
+{
+    return (size_t)attn_keep_words(a->k_len[seq]) * (size_t)attn_keep_rows(a->q_len[seq]);
+}
+
+/* Whether the bits of all sequences have room. */
+static bool has_keep(const struct attn_args *a)
+{
+    size_t n = 0;
+    for (int s = 0; s < a->n_seqs; s++)
+        n += keep_of(a, s);
+    return a->keep && a->drop.p > 0 && n <= INT32_MAX && n <= a->n_keep / (size_t)a->n_heads;
+}
+
 /* The tiles in the order of the sequences, then, in sorted, by falling cost. */
 static void fill_tiles(const struct attn_args *a, enum kind kind, struct attn_tile *all,
                        struct attn_tile *sorted)
 {
     int n = 0, first_of[MAX_COST + 2] = {0};
-    size_t pair = 0;
+    size_t pair = 0, keep = 0;
     for (int s = 0; s < a->n_seqs; s++) {
         struct attn_tile t = {a->q_start[s], a->q_len[s], pos_of(a, s), a->k_start[s], a->k_len[s], 0,
-                              (int32_t)pair, 0};
+                              (int32_t)pair, (int32_t)keep};
         pair += pairs_of(a, s);
+        keep += keep_of(a, s);
         for (; is_listed(a, kind, s) && t.first < length(a, kind, s); t.first += ATTN_TILE) {
             first_of[MAX_COST - cost_of(a, &t, kind) + 1]++;
             all[n++] = t;
@@ -216,6 +232,7 @@ bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward,
     p.n_buckets = a->n_buckets;
     p.lse = a->lse;
     p.drop = cuda_drop_of(&a->drop);
+    p.keep = has_keep(a) ? a->keep : NULL;
     p.bias = a->bias_table;
     bool has_buckets = a->bias_table || (is_backward && a->dbias_table);
     if (c->failure.code || !list_all(c, a, is_backward, &p) || (has_buckets && !find_buckets(c, a, &p)) ||

@@ -157,11 +157,11 @@ static size_t cuda_memory_bytes(struct backend *b)
     return n_total;
 }
 
-/* Logits of a chunk, the products' workspace, parts of dq, and some for tables and partial sums. */
+/* Logits of a chunk, the products' workspace, and some for tables and partial sums. */
 static size_t cuda_scratch_bytes(int n_threads, size_t n_rows, int n_vocab)
 {
     (void)n_threads;
-    return cuda_logit_bytes(n_rows, n_vocab) + ((size_t)320 << 20);
+    return cuda_logit_bytes(n_rows, n_vocab) + ((size_t)192 << 20);
 }
 
 static enum err_code cuda_alloc(struct backend *b, void **out, size_t n_bytes, const char *what,

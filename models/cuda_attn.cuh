@@ -142,13 +142,14 @@ __device__ static inline uint32_t attn_keep32(const struct cuda_drop &d, uint32_
                                               int head, int key)
 {
     uint32_t bits = 0, col8 = (uint32_t)head * 8192u + (uint32_t)key / 8u;
+    uint32_t dropped = (d.threshold << 16) - 1; /* largest 32 bits whose upper half is below the threshold */
 #pragma unroll
     for (int b = 0; b < 4; b++) {
         struct rng4 w = dropout_words(d.seed, d.site, owner, index, col8 + (uint32_t)b);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             bits |= (uint32_t)((w.v[i] & 0xffffu) >= d.threshold) << (8 * b + 2 * i);
-            bits |= (uint32_t)(w.v[i] >> 16 >= d.threshold) << (8 * b + 2 * i + 1);
+            bits |= (uint32_t)(w.v[i] > dropped) << (8 * b + 2 * i + 1);
         }
     }
     return bits;

@@ -79,6 +79,8 @@ struct lora_args {
  * decoding with a cache; NULL = all 0). causal: query at position i sees keys 0 .. i.
  * q, o: [*, n_heads * d_kv] with row strides ld_q, ld_o; k, v with ld_kv (values, not bytes).
  * lse [n query rows, n_heads]: log of the softmax's denominator, kept for backward.
+ * keep: room for n_keep words, or NULL. Forward may leave there which probabilities dropout kept, for a
+ * backward of the same arguments; without room, backward finds out again. Results are the same to the bit.
  * bias_table [n_buckets, n_heads] or NULL for none (cross-attention); bucket as in models/t5_bucket.h. */
 struct attn_args {
     int n_seqs;
@@ -88,6 +90,8 @@ struct attn_args {
     const void *q, *k, *v;
     void *o;
     float *lse;
+    uint32_t *keep;
+    size_t n_keep;
     bool is_causal, is_bidirectional;
     int n_buckets, max_distance;
     const float *bias_table;
@@ -102,6 +106,7 @@ struct backend_ops {
     const char *name;      /* "cpu", "cuda" */
     const char *precision; /* "float32", "bf16" */
     size_t value_bytes;    /* 4, or 2 */
+    size_t keep_words;     /* of attn_args.keep, per query row and head, that serve attention; 0: unused */
 
     /* How many devices there are that compute alike, bit for bit; 0: none. The CPU is one. */
     int (*n_devices)(void);

@@ -188,11 +188,11 @@ static size_t cuda_memory_bytes(struct backend *b)
     return n_total;
 }
 
-/* Logits of a chunk, the products' workspace, parts of dq, and some for tables and partial sums. */
+/* Logits of a chunk, the products' workspace, and some for tables and partial sums. */
 static size_t cuda_scratch_bytes(int n_threads, size_t n_rows, int n_vocab)
 {
     (void)n_threads;
-    return cuda_logit_bytes(n_rows, n_vocab) + ((size_t)320 << 20);
+    return cuda_logit_bytes(n_rows, n_vocab) + ((size_t)192 << 20);
 }
 
 static enum err_code cuda_alloc(struct backend *b, void **out, size_t n_bytes, const char *what,
@@ -451,6 +451,9 @@ void cuda_clip(struct backend *b, int n_members, size_t n, float *g, float max_n
 
 /* --- the tables --- */
 
+/* For rows that see up to 512 keys on average. */
+enum { CUDA_KEEP_WORDS = 16 };
+
 template <typename T> static constexpr struct backend_ops table_of(const char *precision)
 {
     struct backend_ops o = {};
@@ -458,6 +461,7 @@ template <typename T> static constexpr struct backend_ops table_of(const char *p
     o.precision = precision;
     o.value_bytes = sizeof(T);
     o.n_devices = cuda_n_devices;
+    o.keep_words = sizeof(T) == sizeof(float) ? 0 : CUDA_KEEP_WORDS;
     o.open = sizeof(T) == sizeof(float) ? cuda_open_float : cuda_open_bf16;
     o.close = cuda_close;
     o.describe = cuda_describe;

@@ -6,9 +6,8 @@
  *   ds_ij = p_ij (m_ij (do_i . v_j) - D_i)   dv_j = sum_i p_ij m_ij do_i
  *   dq_i = sum_j ds_ij k_j   dk_j = sum_i ds_ij q_i   dbias(b) = sum of ds_ij with bucket(j - i) = b
  * m is dropout's mask, 0 or the scale. A kernel with a block per tile of queries gives D and dq, then one
- * with a block per tile of keys gives dk and dv: no two blocks add to the same place. With heads enough, bf16
- * has one kernel with a block per tile of keys that gives all three, dq in parts, one for each tile of keys,
- * and another that adds these up in the order of the keys: probabilities and masks are made once. */
+ * with a block per tile of keys gives dk and dv: no two blocks add to the same place. (One kernel for all
+ * three would write dq in parts of float32, one for each tile of keys, for a third to add up.) */
 #ifndef MODELS_CUDA_ATTN_CUH
 #define MODELS_CUDA_ATTN_CUH
 
@@ -19,25 +18,13 @@ enum {
     ATTN_SPAN = 2 * ATTN_TILE, /* room for the 2 ATTN_TILE - 1 distances of a pair of tiles */
     ATTN_MAX_D_BF16 = 128,
     ATTN_MAX_D_ONE = 128,
-    ATTN_MAX_D_PARTS = 64,
 };
-
-/* What parts of dq take at most, or those of one head where that is more; in cuda.cu's scratch_bytes. And from
- * how many heads on there are parts: with few of them, two kernels were faster (6 heads, H200: 76 us against
- * 91; 16 heads: 180 against 149). It must not hang on a call's sequences, as a sequence's results do not depend
- * on its neighbours. The emulation has less of both, so that small tests meet the limits. */
-#ifndef ATTN_PARTS_BYTES
-#define ATTN_PARTS_BYTES ((size_t)128 << 20)
-#endif
-#ifndef ATTN_PARTS_HEADS
-#define ATTN_PARTS_HEADS 12
-#endif
 
 /* Where a tile lies: the sequence's rows and position, and the tile's first query or key in it. */
 struct attn_tile {
     int32_t q0, n_q, pos, k0, n_k, first;
-    int32_t pair; /* backward: number of the first of the sequence's pairs of tiles that have parts of dq */
-    int32_t unused;
+    int32_t slot; /* number of the sequence's first tile of queries, where no tile was sorted: attn_stat */
+    int32_t keep; /* where the sequence's dropout bits begin, for one head: attn_kept */
 };
 
 /* The part of a call that does not depend on the type of values. All pointers are device memory. */
@@ -50,12 +37,12 @@ struct attn_plan {
     int reach, n_buckets;
     const float *bias;               /* [n_buckets, n_heads] or NULL */
     const int32_t *bucket;           /* of distances -reach .. reach, where bias or partial is there */
-    float *lse, *delta;              /* [query rows, n_heads]; delta is D */
+    float *lse, *delta;              /* [query rows, n_heads]; delta is D, of float32 */
+    float *stat;                     /* bf16: lse and D by tiles, attn_stat */
     float *partial;                  /* [n_q_tiles, n_heads, n_buckets] of the bias's gradient, or NULL */
-    float *dq_parts;                 /* [pairs, heads_at_once, ATTN_TILE, d], or NULL */
-    int heads_at_once;               /* for how many heads dq_parts has room; 0: it is not to be used */
-    bool has_sums;                   /* some sequence's dq is not just one part */
     struct cuda_drop drop;
+    uint32_t *keep; /* dropout's bits, from forward to backward; NULL in forward: they are not kept */
+    bool makes_keep; /* backward: forward has not kept them */
 };
 
 template <typename T> struct attn_job {
@@ -64,8 +51,9 @@ template <typename T> struct attn_job {
     T *o, *dq, *dk, *dv;
 };
 
-/* cuda_attn_plan.cu. False: the failure is kept, do nothing. wants_parts: give it dq_parts. */
-bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
+/* cuda_attn_plan.cu. False: the failure is kept, do nothing. is_bf16: backward has stat, and keep where there
+ * is dropout. */
+bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool is_bf16,
                     struct attn_plan *out);
 /* dbias_table += the blocks' partial sums, in the order of the tiles */
 void cuda_attn_dbias(struct cuda *c, const struct attn_args *a, const struct attn_plan *p);
@@ -82,9 +70,7 @@ static inline bool attn_job_of(struct cuda *c, const struct attn_args *a, bool i
     job->dq = (T *)a->dq;
     job->dk = (T *)a->dk;
     job->dv = (T *)a->dv;
-    bool wants_parts = is_backward && sizeof(T) == sizeof(bf16) && a->d_kv <= ATTN_MAX_D_PARTS &&
-                       a->n_heads >= ATTN_PARTS_HEADS && !a->dbias_table;
-    return cuda_attn_plan(c, a, is_backward, wants_parts, &job->plan);
+    return cuda_attn_plan(c, a, is_backward, sizeof(T) == sizeof(bf16), &job->plan);
 }
 
 /* cuda_attn_one.cu: forward of sequences of one query without dropout, as in decoding: whether a call's are
@@ -101,19 +87,32 @@ __device__ static inline int attn_keys_seen(const struct attn_plan &p, const str
     return seen < t.n_k ? seen : t.n_k;
 }
 
-/* A sequence with several tiles of keys has parts of dq, one pair of tiles each. */
-__host__ __device__ static inline int attn_has_parts(int n_k)
+/* Dropout's bits of a sequence and head stand as [words of 32 keys][queries, to a multiple of 4]. */
+__host__ __device__ static inline int attn_keep_words(int n_k)
 {
-    return n_k > ATTN_TILE;
+    return n_k > 0 ? (n_k + 31) / 32 : 0;
 }
 
-/* Where the part of a pair of tiles is, `head` being that within heads_at_once. */
-__device__ static inline float *attn_dq_part(const struct attn_plan &p, const struct attn_tile &t, int query,
-                                             int key, int head)
+__host__ __device__ static inline int attn_keep_rows(int n_q)
 {
-    size_t n_tiles = (size_t)(t.n_k + ATTN_TILE - 1) / ATTN_TILE;
-    size_t pair = (size_t)t.pair + (size_t)(query / ATTN_TILE) * n_tiles + (size_t)(key / ATTN_TILE);
-    return p.dq_parts + (pair * (size_t)p.heads_at_once + (size_t)head) * ATTN_TILE * (size_t)p.d;
+    return n_q > 0 ? (n_q + 3) / 4 * 4 : 0;
+}
+
+/* The word of query 0 and keys `key` .. + 31; further queries follow. key is a multiple of 32 below n_k. */
+__device__ static inline uint32_t *attn_kept(const struct attn_plan &p, const struct attn_tile &t, int head,
+                                             int key)
+{
+    size_t rows = (size_t)attn_keep_rows(t.n_q), words = (size_t)attn_keep_words(t.n_k);
+    return p.keep + (size_t)t.keep * (size_t)p.n_heads + ((size_t)head * words + (size_t)(key / 32)) * rows;
+}
+
+/* lse in units of log2 and D of a tile's queries and a head, [ATTN_TILE][2]. Past the last query lse is infinite,
+ * which makes p 0. query: the tile's first in the sequence. */
+__device__ static inline float *attn_stat(const struct attn_plan &p, const struct attn_tile &t, int query,
+                                          int head)
+{
+    size_t slot = (size_t)(t.slot + query / ATTN_TILE);
+    return p.stat + (slot * (size_t)p.n_heads + (size_t)head) * (2 * ATTN_TILE);
 }
 
 /* First tile of queries that sees a key of the tile of keys. */
@@ -143,13 +142,14 @@ __device__ static inline uint32_t attn_keep32(const struct cuda_drop &d, uint32_
                                               int head, int key)
 {
     uint32_t bits = 0, col8 = (uint32_t)head * 8192u + (uint32_t)key / 8u;
+    uint32_t dropped = (d.threshold << 16) - 1; /* largest 32 bits whose upper half is below the threshold */
 #pragma unroll
     for (int b = 0; b < 4; b++) {
         struct rng4 w = dropout_words(d.seed, d.site, owner, index, col8 + (uint32_t)b);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             bits |= (uint32_t)((w.v[i] & 0xffffu) >= d.threshold) << (8 * b + 2 * i);
-            bits |= (uint32_t)(w.v[i] >> 16 >= d.threshold) << (8 * b + 2 * i + 1);
+            bits |= (uint32_t)(w.v[i] > dropped) << (8 * b + 2 * i + 1);
         }
     }
     return bits;

@@ -28,12 +28,14 @@ __device__ static inline void attn_copy_tile(bf16 *to, const bf16 *from, size_t 
 {
     enum { CHUNKS = attn_bf16<D>::CHUNKS, STEP = ATTN_THREADS / CHUNKS };
     int row = (int)threadIdx.x / CHUNKS, col = (int)threadIdx.x % CHUNKS * 8;
-    const bf16 *at = from + (size_t)row * ld + (size_t)col;
-    to += row * attn_bf16<D>::LD + col;
-#pragma unroll 1 /* addresses that are kept for later cost registers */
-    for (; row < ATTN_TILE; row += STEP, at += STEP * ld, to += STEP * attn_bf16<D>::LD) {
-        bool is_there = row < n && col < d;
-        cuda_copy16(to, is_there ? at : from, is_there);
+    uint32_t stride = (uint32_t)(ld * sizeof(bf16)); /* 32 bits: an address takes one multiplication */
+    const unsigned char *at = reinterpret_cast<const unsigned char *>(from + (col < d ? col : 0));
+    n = col < d ? n : 0;
+#pragma unroll
+    for (int i = 0; i < ATTN_TILE; i += STEP) {
+        bool is_there = row + i < n;
+        cuda_copy16(to + (row + i) * attn_bf16<D>::LD + col,
+                    at + (size_t)(uint32_t)(is_there ? row + i : 0) * (size_t)stride, is_there);
     }
 }
 
@@ -123,16 +125,71 @@ __device__ static inline void attn_store(bf16 *to, size_t ld, int n, int d, cons
     }
 }
 
-/* bias[k] = log2(e) times the bias of distance + k - 63, for a pair of tiles whose first query and key are
- * `distance` apart; the pair (i, j) finds its own at j - i + 63. */
-__device__ static inline void attn_load_bias(float *bias, const struct attn_plan &p, int head, int distance)
+/* A thread's value of the bias of a pair of tiles, and what it takes to have the next pair's in time. In shared
+ * memory bias[k], k = 0 .. 127, is log2(e) times the bias of distance + k - 63, for tiles whose first query and
+ * key are `distance` apart; the pair (i, j) finds its own at j - i + 63. What is not seen for being ahead of the
+ * query has -infinity. */
+struct attn_bias_ahead {
+    float own;
+    int at, bucket; /* own's distance; the next one's bucket */
+};
+
+__device__ static inline int attn_bias_bucket(const struct attn_plan &p, int distance)
 {
-    int at = (int)threadIdx.x;
-    bias[at] = ATTN_LOG2E * attn_bias(p, head, distance + at - (ATTN_TILE - 1));
+    return p.bias ? attn_bucket(p, distance) : 0;
 }
 
-/* Dropout's bits of a warp's rows: bits[h], of row g + 8 h and a tile's 64 keys. Lane l makes those of row
- * l % 16 and keys 32 (l / 16) .. + 31, so that no block of random numbers is made twice. */
+__device__ static inline float attn_bias_at(const struct attn_plan &p, int head, int bucket, int distance)
+{
+    if (p.is_causal && distance > 0)
+        return -INFINITY;
+    return p.bias ? ATTN_LOG2E * p.bias[bucket * p.n_heads + head] : 0.0f;
+}
+
+/* Goes on to the pair of tiles that is `step` further apart, and begins to load from there on. */
+__device__ static inline void attn_bias_next(struct attn_bias_ahead &b, const struct attn_plan &p, int head,
+                                             int step)
+{
+    b.at += step;
+    b.own = attn_bias_at(p, head, b.bucket, b.at);
+    b.bucket = attn_bias_bucket(p, b.at + step);
+}
+
+__device__ static inline struct attn_bias_ahead attn_bias_first(const struct attn_plan &p, int head, int distance,
+                                                                int step)
+{
+    struct attn_bias_ahead b = {0, distance + (int)threadIdx.x - (ATTN_TILE - 1) - step, 0};
+    b.bucket = attn_bias_bucket(p, b.at + step);
+    attn_bias_next(b, p, head, step);
+    return b;
+}
+
+/* The warp's 16 rows of a tile as left factors, for narrow heads in registers once and for all. */
+template <int D> struct attn_held {
+    enum { STEPS = D / 16, IS_HELD = D <= 64 };
+    uint32_t a[IS_HELD ? STEPS : 1][4];
+};
+
+template <int D> __device__ static inline void attn_hold(struct attn_held<D> &h, const bf16 *tile)
+{
+#pragma unroll
+    for (int step = 0; attn_held<D>::IS_HELD && step < D / 16; step++)
+        attn_left<D>(h.a[attn_held<D>::IS_HELD ? step : 0], tile, step);
+}
+
+/* acc += the rows of h, which lie in tile too, times 8 N rows of another tile */
+template <int D, int N>
+__device__ static inline void attn_add_held(float acc[N][4], struct attn_held<D> &h, const bf16 *tile,
+                                            const bf16 *other, int first, int step)
+{
+    if (!attn_held<D>::IS_HELD)
+        attn_left<D>(h.a[0], tile, step);
+    attn_add_nt<D, N>(acc, h.a[attn_held<D>::IS_HELD ? step : 0], other, first, step);
+}
+
+/* Dropout's bits of a warp's rows and a tile's 64 keys. Lane l makes, or reads, those of row l % 16 and keys
+ * 32 (l / 16) .. + 31, so that no block of random numbers is made twice; then each gets those of its rows g and
+ * g + 8: bits[h][w], of row g + 8 h and keys 32 w .. + 31. */
 struct attn_row_keep {
     uint32_t owner, index; /* of row lane % 16 */
 };
@@ -145,16 +202,31 @@ __device__ static inline struct attn_row_keep attn_row_keep_of(const struct attn
     return k;
 }
 
-__device__ static inline void attn_row_bits(uint64_t bits[2], const struct attn_plan &p,
-                                            const struct attn_row_keep &k, int head, int key)
+/* Where the lane's word of the tile of keys from `key` on is kept; NULL: nowhere, or the row or the keys do not
+ * exist. */
+__device__ static inline uint32_t *attn_row_kept(const struct attn_plan &p, const struct attn_tile &t, int head,
+                                                 int key)
 {
     int lane = (int)threadIdx.x % 32;
-    uint32_t own = attn_keep32(p.drop, k.owner, k.index, head, key + lane / 16 * 32);
+    int row = t.first + (int)threadIdx.x / 32 * ATTN_WARP_ROWS + lane % 16;
+    key += lane / 16 * 32;
+    return p.keep && row < t.n_q && key < t.n_k ? attn_kept(p, t, head, key) + row : NULL;
+}
+
+__device__ static inline uint32_t attn_row_make(const struct attn_plan &p, const struct attn_row_keep &k,
+                                                int head, int key)
+{
+    return attn_keep32(p.drop, k.owner, k.index, head, key + (int)threadIdx.x % 32 / 16 * 32);
+}
+
+__device__ static inline void attn_row_bits(uint32_t bits[2][2], uint32_t own)
+{
+    int lane = (int)threadIdx.x % 32;
 #pragma unroll
-    for (int h = 0; h < 2; h++) {
-        uint32_t low = __shfl_sync(0xffffffffu, own, lane / 4 + 8 * h);
-        bits[h] = (uint64_t)__shfl_sync(0xffffffffu, own, lane / 4 + 8 * h + 16) << 32 | low;
-    }
+    for (int h = 0; h < 2; h++)
+#pragma unroll
+        for (int w = 0; w < 2; w++)
+            bits[h][w] = __shfl_sync(0xffffffffu, own, lane / 4 + 8 * h + 16 * w);
 }
 
 /* Says what bf16 attention cannot do. */

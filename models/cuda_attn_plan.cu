@@ -53,10 +53,18 @@ static int count_tiles(const struct attn_args *a, enum kind kind)
     return n;
 }
 
-/* Pairs of tiles of a sequence that have parts of dq. */
-static size_t pairs_of(const struct attn_args *a, int seq)
+/* Words of a sequence's dropout bits, for one head. */
+static size_t keep_of(const struct attn_args *a, int seq)
 {
-    return attn_has_parts(a->k_len[seq]) ? (size_t)tiles_in(a->q_len[seq]) * (size_t)tiles_in(a->k_len[seq]) : 0;
+    return (size_t)attn_keep_words(a->k_len[seq]) * (size_t)attn_keep_rows(a->q_len[seq]);
+}
+
+static size_t keep_words(const struct attn_args *a)
+{
+    size_t n = 0;
+    for (int s = 0; s < a->n_seqs; s++)
+        n += keep_of(a, s);
+    return n;
 }
 
 /* The tiles in the order of the sequences, then, in sorted, by falling cost. */
@@ -64,11 +72,13 @@ static void fill_tiles(const struct attn_args *a, enum kind kind, struct attn_ti
                        struct attn_tile *sorted)
 {
     int n = 0, first_of[MAX_COST + 2] = {0};
-    size_t pair = 0;
+    size_t keep = 0;
+    int slot = 0;
     for (int s = 0; s < a->n_seqs; s++) {
         struct attn_tile t = {a->q_start[s], a->q_len[s], pos_of(a, s), a->k_start[s], a->k_len[s], 0,
-                              (int32_t)pair, 0};
-        pair += pairs_of(a, s);
+                              slot, (int32_t)keep};
+        slot += tiles_in(a->q_len[s]);
+        keep += keep_of(a, s);
         for (; is_listed(a, kind, s) && t.first < length(a, kind, s); t.first += ATTN_TILE) {
             first_of[MAX_COST - cost_of(a, &t, kind) + 1]++;
             all[n++] = t;
@@ -168,42 +178,34 @@ static size_t query_rows(const struct attn_args *a)
     return rows;
 }
 
-/* For how many heads the parts of dq fit, and how many values that is. */
-static size_t find_parts(const struct attn_args *a, struct attn_plan *p)
+/* Gives the plan D, partial sums and what else backward of bf16 needs. */
+static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool is_bf16, struct attn_plan *p)
 {
-    size_t pairs = 0, per_pair = ATTN_TILE * (size_t)a->d_kv, most = ATTN_PARTS_BYTES / sizeof(float);
-    for (int s = 0; s < a->n_seqs; s++) {
-        pairs += pairs_of(a, s);
-        p->has_sums |= a->q_len[s] > 0 && (a->k_len[s] <= 0 || attn_has_parts(a->k_len[s]));
-    }
-    size_t fit = pairs ? most / per_pair / pairs : (size_t)a->n_heads;
-    fit = fit < 1 ? 1 : fit;
-    fit = fit < (size_t)a->n_heads ? fit : (size_t)a->n_heads;
-    size_t rounds = ((size_t)a->n_heads + fit - 1) / fit; /* of much the same size */
-    fit = ((size_t)a->n_heads + rounds - 1) / rounds;
-    p->heads_at_once = (int)fit;
-    return pairs * fit * per_pair;
-}
-
-/* Gives the plan delta, partial sums and parts of dq, for backward. */
-static bool fill_scratch(struct cuda *c, const struct attn_args *a, bool wants_parts, struct attn_plan *p)
-{
-    bool has_partial = a->dbias_table;
-    size_t heads = (size_t)a->n_heads, n_delta = query_rows(a) * heads;
-    size_t n_partial = has_partial ? (size_t)p->n_q_tiles * heads * (size_t)a->n_buckets : 0;
-    size_t n_parts = wants_parts ? find_parts(a, p) : 0;
-    if (n_delta == 0)
+    size_t heads = (size_t)a->n_heads, n_partial = 0, n_delta = 0, n_stat = 0, n_keep = 0;
+    p->makes_keep = is_bf16 && p->drop.threshold != 0 && !p->keep;
+    if (a->dbias_table)
+        n_partial = (size_t)p->n_q_tiles * heads * (size_t)a->n_buckets;
+    if (is_bf16)
+        n_stat = (size_t)p->n_q_tiles * heads * 2 * ATTN_TILE;
+    else
+        n_delta = query_rows(a) * heads;
+    if (p->makes_keep)
+        n_keep = keep_words(a) * heads;
+    size_t n = n_delta + n_stat + n_partial + n_keep;
+    if (n == 0)
         return true;
-    float *at = (float *)cuda_scratch(c, 1, (n_delta + n_partial + n_parts + 96) * sizeof(float));
+    float *at = (float *)cuda_scratch(c, 1, (n + 128) * sizeof(float));
     if (!at)
         return false;
     p->delta = part(&at, n_delta);
+    p->stat = part(&at, n_stat);
     p->partial = part(&at, n_partial);
-    p->dq_parts = part(&at, n_parts);
+    if (p->makes_keep)
+        p->keep = (uint32_t *)part(&at, n_keep);
     return true;
 }
 
-bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool wants_parts,
+bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward, bool is_bf16,
                     struct attn_plan *out)
 {
     struct attn_plan p = {};
@@ -216,10 +218,12 @@ bool cuda_attn_plan(struct cuda *c, const struct attn_args *a, bool is_backward,
     p.n_buckets = a->n_buckets;
     p.lse = a->lse;
     p.drop = cuda_drop_of(&a->drop);
+    if (a->keep && p.drop.threshold != 0 && keep_words(a) <= a->n_keep / (size_t)a->n_heads)
+        p.keep = a->keep;
     p.bias = a->bias_table;
     bool has_buckets = a->bias_table || (is_backward && a->dbias_table);
     if (c->failure.code || !list_all(c, a, is_backward, &p) || (has_buckets && !find_buckets(c, a, &p)) ||
-        (is_backward && !fill_scratch(c, a, wants_parts, &p)))
+        (is_backward && !fill_scratch(c, a, is_bf16, &p)))
         return false;
     *out = p;
     return true;

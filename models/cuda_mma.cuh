@@ -70,11 +70,24 @@ __device__ static inline uint32_t cuda_mma_pack(float low, float high)
     return out;
 }
 
+/* 2^x to 2 units in the last place; results below 2^-126 are 0 */
+__device__ static inline float cuda_exp2(float x)
+{
+    float out;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
+    return out;
+}
+
 #else
 
 static inline uint32_t cuda_mma_pack(float low, float high)
 {
     return cuda_pack(low, high);
+}
+
+static inline float cuda_exp2(float x)
+{
+    return exp2f(x);
 }
 
 #endif

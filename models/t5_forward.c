@@ -63,6 +63,8 @@ struct attn_args t5_self_args(const struct t5_run *r, int layer)
     a.v = t5_at(w, k->qkv, 2 * inner);
     a.o = k->o;
     a.lse = k->lse;
+    a.keep = k->keep;
+    a.n_keep = k->n_keep;
     a.is_causal = stack == 1;
     a.bias_table = t5_w(w, w->model->stack[stack].bias);
     a.drop = t5_drop(r, layer, SITE_ATTN, s);
@@ -87,6 +89,8 @@ struct attn_args t5_cross_args(const struct t5_run *r, int layer)
     a.v = t5_at(w, k->ckv, inner);
     a.o = k->co;
     a.lse = k->clse;
+    a.keep = k->ckeep;
+    a.n_keep = k->n_keep;
     a.drop = t5_drop(r, layer, SITE_CROSS, &w->side[1]);
     return a;
 }

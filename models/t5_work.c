@@ -41,6 +41,17 @@ static size_t max_of(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Dropout's decisions about the probabilities of one attention. */
+static uint32_t *take_keep(const struct t5_work *w, struct plan *p, struct t5_kept *k, size_t rows)
+{
+    size_t words = (size_t)w->model->config.n_heads * w->ops->keep_words;
+    if (words == 0)
+        return NULL;
+    uint32_t *keep = take(p, rows, words);
+    k->n_keep = p->is_too_big ? 0 : rows * words;
+    return keep;
+}
+
 static void plan_layer(struct t5_work *w, struct plan *p, struct t5_kept *k, int layer, size_t rows)
 {
     const struct t5_config *c = &w->model->config;
@@ -55,11 +66,13 @@ static void plan_layer(struct t5_work *w, struct plan *p, struct t5_kept *k, int
     k->qkv = take_values(p, rows, 3 * inner);
     k->o = take_values(p, rows, inner);
     k->lse = take(p, rows, heads);
+    k->keep = is_kept ? take_keep(w, p, k, rows) : NULL;
     k->gu = take_values(p, rows, 2 * (size_t)c->d_ff);
     if (is_decoder) {
         k->cq = take_values(p, rows, inner);
         k->co = take_values(p, rows, inner);
         k->clse = take(p, rows, heads);
+        k->ckeep = is_kept ? take_keep(w, p, k, rows) : NULL;
         k->ckv = take_values(p, w->limits.max_in, 2 * inner);
     }
     for (int m = 0; is_kept && w->lora && m < N_LORA_MATRICES; m++) {

@@ -28,6 +28,8 @@ struct t5_kept {
                                       [m, inner] */
     void *gu;                      /* values [rows, 2 d_ff] */
     float *lse, *clse;             /* [rows, heads], [m, heads] */
+    uint32_t *keep, *ckeep; /* [rows, heads, the backend's keep_words] each, or NULL */
+    size_t n_keep;          /* words of each */
     float *h[N_LORA_MATRICES];   /* [rows, rank] of sites, else NULL */
 };
 

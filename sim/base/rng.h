@@ -42,10 +42,16 @@ struct rng4 {
 RNG_FN struct rng4 rng_philox(uint32_t k0, uint32_t k1, struct rng4 c)
 {
     for (int round = 0; round < 10; round++) {
+#ifdef __CUDA_ARCH__ /* from the products below nvcc makes an addition of 0 to every upper half */
+        uint32_t high0 = __umulhi(0xD2511F53u, c.v[0]), low0 = 0xD2511F53u * c.v[0];
+        uint32_t high1 = __umulhi(0xCD9E8D57u, c.v[2]), low1 = 0xCD9E8D57u * c.v[2];
+        struct rng4 n = {{high1 ^ c.v[1] ^ k0, low1, high0 ^ c.v[3] ^ k1, low0}};
+#else
         uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0];
         uint64_t p1 = (uint64_t)0xCD9E8D57u * c.v[2];
         struct rng4 n = {{(uint32_t)(p1 >> 32) ^ c.v[1] ^ k0, (uint32_t)p1,
                           (uint32_t)(p0 >> 32) ^ c.v[3] ^ k1, (uint32_t)p0}};
+#endif
         c = n;
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;

@@ -62,20 +62,12 @@ template <int N> __device__ static inline void cuda_copy_wait(void)
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
+#endif
+
 /* low and high as a register of two values, rounded to nearest, ties to even */
 __device__ static inline uint32_t cuda_mma_pack(float low, float high)
-{
-    uint32_t out;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
-    return out;
-}
-
-#else
-
-static inline uint32_t cuda_mma_pack(float low, float high)
 {
     return cuda_pack(low, high);
 }
 
-#endif
 #endif

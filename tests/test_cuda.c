@@ -500,6 +500,7 @@ static void every_operation(const struct backend_ops *cuda)
         check_rms_norm(&d, 9, wide[i]);
         check_add_norm(&d, 9, wide[i]);
     }
+    check_head(&d, 3, 8, d.is_bf16 ? 5000 : 4999);
     lora_of_ragged_members(&d);
     attention_of_ragged_sequences(&d);
     char about[256];

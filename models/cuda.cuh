@@ -9,8 +9,9 @@
  * order that is left to chance: equal inputs give equal bytes.
  *
  * The same sources compile under tests/cuda_emu, which runs a kernel's threads as fibers on the CPU:
- * kernels are launched by CUDA_LAUNCH only, begin with cuda_begin, dynamic shared memory is named by CUDA_SHARED, and everything
- * that is not plain CUDA C++ goes through cuda_mma.cuh. */
+ * kernels are launched by CUDA_LAUNCH only and begin with cuda_begin, dynamic shared memory is named by
+ * CUDA_SHARED, and everything that is not plain CUDA C++ goes through cuda_mma.cuh or, the arithmetic, stands
+ * twice below. */
 #ifndef MODELS_CUDA_CUH
 #define MODELS_CUDA_CUH
 
@@ -209,44 +210,123 @@ template <> __device__ inline bf16 cuda_value<bf16>(float x)
     return cuda_bf16(x);
 }
 
-/* Eight neighbours, the first n of which exist; the others read as 0 and are not written. */
+#ifdef __CUDACC__
+
+/* Two values in a register, the lower half first. */
+__device__ static inline uint32_t cuda_pack(float low, float high)
+{
+    uint32_t out;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
+    return out;
+}
+
+/* 2^x and 1 / x, to 2^-22 of themselves; 0 below 2^-126. For what is then rounded to bf16, 2^-9 of itself. */
+__device__ static inline float cuda_exp2(float x)
+{
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+__device__ static inline float cuda_inverse(float x)
+{
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+#else
+
+static inline uint32_t cuda_pack(float low, float high)
+{
+    return (uint32_t)cuda_bf16(low).bits | (uint32_t)cuda_bf16(high).bits << 16;
+}
+
+/* As far off as they may be. */
+static inline float cuda_exp2(float x)
+{
+    return exp2f(x) * (1 + 0x1p-22f);
+}
+
+static inline float cuda_inverse(float x)
+{
+    return 1 / x * (1 - 0x1p-22f);
+}
+
+#endif
+
+/* Eight neighbours, the first n of which exist; the others read as 0 and are not written. With IS_EVEN all do,
+ * and they are aligned to 16 bytes. Branches hold up what comes behind them: kernels that are to be fast load
+ * everything first, as it lies in memory, and with IS_EVEN. */
 struct float8 {
     float v[8];
 };
 
-__device__ static inline float8 cuda_load8(const float *p, int n)
+template <typename T> struct cuda_raw8;
+template <> struct cuda_raw8<float> {
+    float4 a, b;
+};
+template <> struct cuda_raw8<bf16> {
+    uint4 a;
+};
+
+__host__ __device__ static inline bool cuda_is_aligned(const void *p)
 {
-    float8 x;
-    if (n >= 8 && (reinterpret_cast<uintptr_t>(p) & 15) == 0) {
-        float4 a = reinterpret_cast<const float4 *>(p)[0], b = reinterpret_cast<const float4 *>(p)[1];
-        x = {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
-    } else {
-        for (int i = 0; i < 8; i++)
-            x.v[i] = i < n ? p[i] : 0.0f;
-    }
-    return x;
+    return (reinterpret_cast<uintptr_t>(p) & 15) == 0;
 }
 
-__device__ static inline float8 cuda_load8(const bf16 *p, int n)
+template <bool IS_EVEN = false>
+__device__ static inline struct cuda_raw8<float> cuda_fetch8(const float *p, int n)
 {
-    float8 x;
-    if (n >= 8 && (reinterpret_cast<uintptr_t>(p) & 15) == 0) {
-        uint4 a = *reinterpret_cast<const uint4 *>(p);
-        const uint32_t w[4] = {a.x, a.y, a.z, a.w};
-        for (int i = 0; i < 4; i++) {
-            x.v[2 * i] = __uint_as_float(w[i] << 16);
-            x.v[2 * i + 1] = __uint_as_float(w[i] & 0xffff0000u);
-        }
+    if (IS_EVEN || (n >= 8 && cuda_is_aligned(p))) {
+        return {reinterpret_cast<const float4 *>(p)[0], reinterpret_cast<const float4 *>(p)[1]};
     } else {
+        float x[8];
         for (int i = 0; i < 8; i++)
-            x.v[i] = i < n ? cuda_float(p[i]) : 0.0f;
+            x[i] = i < n ? p[i] : 0.0f;
+        return {make_float4(x[0], x[1], x[2], x[3]), make_float4(x[4], x[5], x[6], x[7])};
     }
-    return x;
 }
 
+template <bool IS_EVEN = false>
+__device__ static inline struct cuda_raw8<bf16> cuda_fetch8(const bf16 *p, int n)
+{
+    if (IS_EVEN || (n >= 8 && cuda_is_aligned(p))) {
+        return {*reinterpret_cast<const uint4 *>(p)};
+    } else {
+        uint32_t w[4] = {};
+        for (int i = 0; i < 8; i++)
+            if (i < n)
+                w[i / 2] |= (uint32_t)p[i].bits << 16 * (i % 2);
+        return {make_uint4(w[0], w[1], w[2], w[3])};
+    }
+}
+
+__device__ static inline float8 cuda_float8(const struct cuda_raw8<float> &x)
+{
+    return {{x.a.x, x.a.y, x.a.z, x.a.w, x.b.x, x.b.y, x.b.z, x.b.w}};
+}
+
+__device__ static inline float8 cuda_float8(const struct cuda_raw8<bf16> &x)
+{
+    const uint32_t w[4] = {x.a.x, x.a.y, x.a.z, x.a.w};
+    float8 out;
+    for (int i = 0; i < 4; i++) {
+        out.v[2 * i] = __uint_as_float(w[i] << 16);
+        out.v[2 * i + 1] = __uint_as_float(w[i] & 0xffff0000u);
+    }
+    return out;
+}
+
+template <typename T> __device__ static inline float8 cuda_load8(const T *p, int n)
+{
+    return cuda_float8(cuda_fetch8(p, n));
+}
+
+template <bool IS_EVEN = false>
 __device__ static inline void cuda_store8(float *p, const float8 &x, int n)
 {
-    if (n >= 8 && (reinterpret_cast<uintptr_t>(p) & 15) == 0) {
+    if (IS_EVEN || (n >= 8 && cuda_is_aligned(p))) {
         reinterpret_cast<float4 *>(p)[0] = make_float4(x.v[0], x.v[1], x.v[2], x.v[3]);
         reinterpret_cast<float4 *>(p)[1] = make_float4(x.v[4], x.v[5], x.v[6], x.v[7]);
     } else {
@@ -256,14 +336,10 @@ __device__ static inline void cuda_store8(float *p, const float8 &x, int n)
     }
 }
 
-__device__ static inline uint32_t cuda_pack(float low, float high)
-{
-    return (uint32_t)cuda_bf16(low).bits | (uint32_t)cuda_bf16(high).bits << 16;
-}
-
+template <bool IS_EVEN = false>
 __device__ static inline void cuda_store8(bf16 *p, const float8 &x, int n)
 {
-    if (n >= 8 && (reinterpret_cast<uintptr_t>(p) & 15) == 0) {
+    if (IS_EVEN || (n >= 8 && cuda_is_aligned(p))) {
         *reinterpret_cast<uint4 *>(p) = make_uint4(cuda_pack(x.v[0], x.v[1]), cuda_pack(x.v[2], x.v[3]),
                                                    cuda_pack(x.v[4], x.v[5]), cuda_pack(x.v[6], x.v[7]));
     } else {

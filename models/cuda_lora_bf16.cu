@@ -358,28 +358,61 @@ struct four_rows {
     uint32_t mid[2][4]; /* fragments of the left factor: ranks 0 .. 15, 16 .. 31 */
 };
 
+/* The rank, of 16, of row g (half 0) or g + 8 of a fragment: neighbours where ranks are 16, so that a lane loads
+ * both at once. */
+template <bool IS_16> __device__ static inline constexpr int lora_sums_rank(int g, int half)
+{
+    return IS_16 ? 2 * g + half : g + 8 * half;
+}
+
+/* mid of 16 rows from `row` as fragments. IS_16: there are 16 ranks, aligned to 8 bytes. */
+template <int MT, bool IS_16>
+__device__ static inline void lora_sums_load_mid(struct four_rows &x, const float *mid, int n_ranks, int rank,
+                                                 int row, int to)
+{
+    int g = (int)threadIdx.x % 32 / 4, q = (int)threadIdx.x % 4;
+    if (IS_16) {
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            int at = row + 2 * q + 8 * i;
+            const float *from = mid + (size_t)at * 16 + (size_t)(2 * g);
+            float2 low = make_float2(0, 0), high = make_float2(0, 0);
+            if (at < to)
+                low = *reinterpret_cast<const float2 *>(from);
+            if (at + 1 < to)
+                high = *reinterpret_cast<const float2 *>(from + 16);
+            x.mid[0][2 * i] = cuda_mma_pack(low.x, high.x);
+            x.mid[0][2 * i + 1] = cuda_mma_pack(low.y, high.y);
+        }
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4 * MT; i++) {
+            int at = row + 2 * q + i % 4 / 2 * 8, r = rank + i / 4 * 16 + lora_sums_rank<false>(g, i % 2);
+            const float *from = mid + (size_t)at * (size_t)n_ranks + (size_t)r;
+            float low = at < to && r < n_ranks ? from[0] : 0.0f;
+            float high = at + 1 < to && r < n_ranks ? from[n_ranks] : 0.0f;
+            x.mid[i / 4][i % 4] = cuda_mma_pack(low, high);
+        }
+    }
+}
+
 /* A lane's part of 16 rows from `row`. */
-template <int MT>
+template <int MT, bool IS_16>
 __device__ static inline void lora_sums_load(struct four_rows &x, const struct lora_side<bf16> &side,
                                              int n_ranks, int rank, int col, int row, int to)
 {
-    int g = (int)threadIdx.x % 32 / 4, q = (int)threadIdx.x % 4, c = col + 8 * g;
+    int g = (int)threadIdx.x % 32 / 4, q = (int)threadIdx.x % 4, c = col + 8 * g, at = row + 2 * q;
+    size_t ld_kept = (unsigned)side.d / 8;
+    const bf16 *v = side.v + (size_t)at * side.ld + c;
+    size_t kept = (size_t)at * ld_kept + (unsigned)c / 8;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        int at = row + 2 * q + i % 2 + i / 2 * 8;
-        bool is_there = at < to && c < side.d;
-        x.v[i] = lora_load(side.v + (size_t)at * side.ld + c, is_there);
-        x.kept[i] =
-            side.kept && is_there ? side.kept[(size_t)at * (size_t)(side.d / 8) + (size_t)(c / 8)] : 0;
+        int further = i % 2 + i / 2 * 8;
+        bool is_there = at + further < to && c < side.d;
+        x.v[i] = lora_load(v + (size_t)further * side.ld, is_there);
+        x.kept[i] = side.kept && is_there ? side.kept[kept + (size_t)further * ld_kept] : 0;
     }
-#pragma unroll
-    for (int i = 0; i < 4 * MT; i++) {
-        int at = row + 2 * q + i % 4 / 2 * 8, r = rank + i / 4 * 16 + g + i % 2 * 8;
-        const float *from = side.mid + (size_t)at * (size_t)n_ranks + (size_t)r;
-        float low = at < to && r < n_ranks ? from[0] : 0.0f;
-        float high = at + 1 < to && r < n_ranks ? from[n_ranks] : 0.0f;
-        x.mid[i / 4][i % 4] = cuda_mma_pack(low, high);
-    }
+    lora_sums_load_mid<MT, IS_16>(x, side.mid, n_ranks, rank, row, to);
 }
 
 __device__ static inline void lora_sums_mask(struct four_rows &x, const struct lora_side<bf16> &side, int col,
@@ -434,11 +467,12 @@ __device__ static void lora_sums_finish(const float *sums, int ld, const struct 
 enum { SUMS_LD = SUM_COLS + 4 };
 
 /* A block owns 64 columns of one side, one member and 16 MT ranks; of the member's steps of 16 rows, warp w
- * takes every eighth from step w on. */
-template <int MT> __global__ __launch_bounds__(THREADS, 2) void lora_sums_kernel(struct lora_sums<bf16> s)
+ * takes every eighth from step w on. A step's place is loaded again as soon as it has been used. */
+template <int MT, bool IS_16>
+__global__ __launch_bounds__(THREADS, 2) void lora_sums_kernel(struct lora_sums<bf16> s)
 {
     cuda_begin();
-    enum { AHEAD = MT == 1 ? 2 : 1 };
+    enum { AHEAD = MT == 1 ? 2 : 1, STEP = 16 * WARPS };
     CUDA_SHARED(float4, fours);
     int n_first = (s.side[0].d + SUM_COLS - 1) / SUM_COLS, tile = (int)blockIdx.x;
     const struct lora_side<bf16> &side = s.side[tile >= n_first];
@@ -446,25 +480,30 @@ template <int MT> __global__ __launch_bounds__(THREADS, 2) void lora_sums_kernel
     int member = (int)blockIdx.y, from = s.member_row[member], to = s.member_row[member + 1];
     int warp = (int)threadIdx.x / 32, g = (int)threadIdx.x % 32 / 4, q = (int)threadIdx.x % 4;
     float acc[MT][8][4] = {};
+    struct four_rows x[AHEAD];
     if (from >= to)
         return;
-    for (int row = from + 16 * warp; row < to; row += AHEAD * 16 * WARPS) {
-        struct four_rows x[AHEAD];
+    from += 16 * warp;
 #pragma unroll
-        for (int u = 0; u < AHEAD; u++)
-            lora_sums_load<MT>(x[u], side, s.rank, rank, col, row + u * 16 * WARPS, to);
+    for (int u = 0; u < AHEAD; u++)
+        lora_sums_load<MT, IS_16>(x[u], side, s.rank, rank, col, from + u * STEP, to);
+    for (int first = from; first < to; first += AHEAD * STEP)
 #pragma unroll
         for (int u = 0; u < AHEAD; u++) {
+            int row = first + u * STEP;
+            if (row >= to)
+                continue;
             if (side.drop.threshold)
-                lora_sums_mask(x[u], side, col, row + u * 16 * WARPS, to);
+                lora_sums_mask(x[u], side, col, row, to);
             lora_sums_multiply<MT>(acc, x[u]);
+            lora_sums_load<MT, IS_16>(x[u], side, s.rank, rank, col, row + AHEAD * STEP, to);
         }
-    }
     for (int m = 0; m < MT; m++) {
         __syncthreads();
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            float4 *at = fours + (warp * 16 + g + i / 2 * 8) * (SUMS_LD / 4) + 2 * (2 * q + i % 2);
+            int r = lora_sums_rank<IS_16>(g, i / 2);
+            float4 *at = fours + (warp * 16 + r) * (SUMS_LD / 4) + 2 * (2 * q + i % 2);
             at[0] = make_float4(acc[m][0][i], acc[m][1][i], acc[m][2][i], acc[m][3][i]);
             at[1] = make_float4(acc[m][4][i], acc[m][5][i], acc[m][6][i], acc[m][7][i]);
         }
@@ -502,8 +541,10 @@ void cuda_lora_sums(struct cuda *c, const struct lora_sums<bf16> &s)
     int tiles = cuda_blocks((size_t)s.side[0].d, SUM_COLS) + cuda_blocks((size_t)s.side[1].d, SUM_COLS);
     dim3 grid((unsigned)tiles, (unsigned)s.n_members, (unsigned)cuda_blocks((size_t)s.rank, ranks));
     size_t shared = WARPS * 16 * SUMS_LD * sizeof(float);
-    if (ranks == 16)
-        CUDA_LAUNCH(c, grid, THREADS, shared, (lora_sums_kernel<1>), s);
+    if (s.rank == 16 && lora_is_aligned(s.side[0].mid) && lora_is_aligned(s.side[1].mid))
+        CUDA_LAUNCH(c, grid, THREADS, shared, (lora_sums_kernel<1, true>), s);
+    else if (ranks == 16)
+        CUDA_LAUNCH(c, grid, THREADS, shared, (lora_sums_kernel<1, false>), s);
     else
-        CUDA_LAUNCH(c, grid, THREADS, shared, (lora_sums_kernel<2>), s);
+        CUDA_LAUNCH(c, grid, THREADS, shared, (lora_sums_kernel<2, false>), s);
 }

@@ -4,7 +4,9 @@
 
 #include <math.h>
 
-enum { THREADS = 256, FOUR = 4, LOGIT_BYTES = 256 << 20, SLOT = 2 };
+/* Where rows are long, a block is large: the fewer rows are under way, the more of them the second look finds in the
+ * second cache (two blocks of 1024 on each of 132 multiprocessors: 34 MB of flan-t5's logits). */
+enum { THREADS = 256, LONG_THREADS = 1024, LONG = 4096, FOUR = 4, LOGIT_BYTES = 256 << 20, SLOT = 2 };
 
 /* Rows of a chunk. */
 static int chunk_rows(int n, int n_vocab)
@@ -88,11 +90,22 @@ __device__ static inline void store_four(bf16 *to, const float v[FOUR], int n)
                 to[i] = cuda_bf16(v[i]);
 }
 
-/* Of z [n], by all threads of the block; every thread gets it. */
+/* Of the lanes of a warp. */
+__device__ static inline struct softmax softmax_warp(struct softmax s)
+{
+    for (int i = 16; i > 0; i /= 2) {
+        struct softmax other = {__shfl_xor_sync(0xffffffffu, s.top, i), __shfl_xor_sync(0xffffffffu, s.sum, i)};
+        s = softmax_join(s, other);
+    }
+    return s;
+}
+
+/* Of z [n], by all threads of the block, whole warps; every thread gets it. part: 32. */
 __device__ static struct softmax softmax_of(const float *z, int n, struct softmax *part)
 {
-    struct softmax s = {-INFINITY, 0};
-    for (int j = FOUR * (int)threadIdx.x; j < n; j += FOUR * THREADS) {
+    struct softmax s = {-INFINITY, 0}, none = s;
+    int threads = (int)blockDim.x, lane = (int)threadIdx.x % 32;
+    for (int j = FOUR * (int)threadIdx.x; j < n; j += FOUR * threads) {
         float4 v = load_four(z + j, n - j);
         float top = fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w));
         if (top > s.top) {
@@ -101,26 +114,29 @@ __device__ static struct softmax softmax_of(const float *z, int n, struct softma
         }
         s.sum += expf(v.x - s.top) + expf(v.y - s.top) + (expf(v.z - s.top) + expf(v.w - s.top));
     }
-    part[threadIdx.x] = s;
+    s = softmax_warp(s);
+    if (lane == 0)
+        part[threadIdx.x / 32] = s;
     __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if ((int)threadIdx.x < half)
-            part[threadIdx.x] = softmax_join(part[threadIdx.x], part[threadIdx.x + half]);
-        __syncthreads();
-    }
-    s = part[0];
-    return s;
+    return softmax_warp(lane < threads / 32 ? part[lane] : none);
+}
+
+/* e^x, to float32's last bit or two, or with bf16 values to 2^-21 and |x| 2^-24 of itself. */
+template <typename T> __device__ static inline float loss_exp(float x)
+{
+    return sizeof(T) == sizeof(float) ? expf(x) : cuda_exp2(1.442695041f * x);
 }
 
 /* A block per row: nll; with is_gradient the row becomes scale * d nll / d z, as values from its start on. A
  * value is written where a logit was that all threads have read. */
 template <typename T>
-__global__ void loss_kernel(int n_vocab, float *z, const int32_t *label, const float *row_scale, float *nll,
-                            bool is_gradient)
+__global__ __launch_bounds__(LONG_THREADS, 2) void loss_kernel(int n_vocab, float *z, const int32_t *label,
+                                                               const float *row_scale, float *nll,
+                                                               bool is_gradient)
 {
     cuda_begin();
-    __shared__ struct softmax part[THREADS];
-    int row = (int)blockIdx.x, at = label[row];
+    __shared__ struct softmax part[32];
+    int row = (int)blockIdx.x, at = label[row], threads = (int)blockDim.x;
     float *mine = z + (size_t)row * (size_t)n_vocab;
     T *out = reinterpret_cast<T *>(mine);
     float factor = 0, scale = 0, top = 0;
@@ -136,14 +152,14 @@ __global__ void loss_kernel(int n_vocab, float *z, const int32_t *label, const f
     }
     if (!is_gradient)
         return;
-    for (int from = 0; from < n_vocab; from += FOUR * THREADS) {
+    for (int from = 0; from < n_vocab; from += FOUR * threads) {
         int j = from + FOUR * (int)threadIdx.x;
         float4 z4 = j < n_vocab ? load_four(mine + j, n_vocab - j) : make_float4(0, 0, 0, 0);
         const float v[FOUR] = {z4.x, z4.y, z4.z, z4.w};
         __syncthreads(); /* also behind the nll's reading */
         float g[FOUR];
         for (int i = 0; i < FOUR; i++)
-            g[i] = at < 0 ? 0 : expf(v[i] - top) * factor - (j + i == at ? scale : 0);
+            g[i] = at < 0 ? 0 : loss_exp<T>(v[i] - top) * factor - (j + i == at ? scale : 0);
         store_four(out + j, g, n_vocab - j);
     }
 }
@@ -160,7 +176,7 @@ void cuda_head<T>::loss(struct backend *b, int n, int d, int n_vocab, const void
         float *z = logits<T>(c, from, rows, chunk, d, n_vocab, x, w);
         if (!z)
             return;
-        CUDA_LAUNCH(c, rows, THREADS, 0, (loss_kernel<T>), n_vocab, z, label + from,
+        CUDA_LAUNCH(c, rows, n_vocab < LONG ? THREADS : LONG_THREADS, 0, (loss_kernel<T>), n_vocab, z, label + from,
                     row_scale ? row_scale + from : NULL, nll + from, dx || dw);
         if (dx) {
             struct cuda_product down = {false, false, rows, d,     n_vocab, 1,
@@ -241,7 +257,7 @@ void cuda_head<T>::argmax(struct backend *b, int n, int d, int n_vocab, const vo
 __global__ void top_kernel(int n_vocab, int k, const float *z, int32_t *index, float *logp)
 {
     cuda_begin();
-    __shared__ struct softmax sums[THREADS];
+    __shared__ struct softmax sums[32];
     __shared__ struct best part[THREADS];
     const float *mine = z + (size_t)blockIdx.x * (size_t)n_vocab;
     struct softmax s = softmax_of(mine, n_vocab, sums);

@@ -62,14 +62,6 @@ template <int N> __device__ static inline void cuda_copy_wait(void)
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
-/* low and high as a register of two values, rounded to nearest, ties to even */
-__device__ static inline uint32_t cuda_mma_pack(float low, float high)
-{
-    uint32_t out;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(out) : "f"(high), "f"(low));
-    return out;
-}
-
 /* 2^x to 2 units in the last place; results below 2^-126 are 0 */
 __device__ static inline float cuda_exp2(float x)
 {
@@ -80,15 +72,17 @@ __device__ static inline float cuda_exp2(float x)
 
 #else
 
-static inline uint32_t cuda_mma_pack(float low, float high)
-{
-    return cuda_pack(low, high);
-}
-
 static inline float cuda_exp2(float x)
 {
     return exp2f(x);
 }
 
 #endif
+
+/* low and high as a register of two values, rounded to nearest, ties to even */
+__device__ static inline uint32_t cuda_mma_pack(float low, float high)
+{
+    return cuda_pack(low, high);
+}
+
 #endif

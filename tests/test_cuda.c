@@ -496,11 +496,12 @@ static void every_operation(const struct backend_ops *cuda)
             check_head(&d, n, width, d.is_bf16 ? 264 : 261);
             check_steps(&d, n, width);
         }
-    const int wide[] = {264, 520, 776, 1032, 2056}; /* norms keep as many columns as there are registers for */
-    for (int i = 0; i < 5; i++) {
+    const int wide[] = {264, 520, 776, 1032, 2056, 8200}; /* norms give a row 1 warp, 2 .. 9, or 1 again */
+    for (int i = 0; i < 6; i++) {
         check_rms_norm(&d, 9, wide[i]);
         check_add_norm(&d, 9, wide[i]);
     }
+    check_head(&d, 3, 8, d.is_bf16 ? 5000 : 4999);
     lora_of_ragged_members(&d);
     attention_of_ragged_sequences(&d);
 #ifdef LAB_ONLY_BF16

@@ -39,19 +39,23 @@ struct rng4 {
     uint32_t v[4];
 };
 
+/* The upper half of a product. nvcc makes one 32-bit multiplication of both halves of this form; of 64-bit
+ * arithmetic it may make 64-bit products. */
+RNG_FN uint32_t rng_high(uint32_t a, uint32_t b)
+{
+#ifdef __CUDA_ARCH__
+    return __umulhi(a, b);
+#else
+    return (uint32_t)((uint64_t)a * b >> 32);
+#endif
+}
+
 RNG_FN struct rng4 rng_philox(uint32_t k0, uint32_t k1, struct rng4 c)
 {
+    const uint32_t m0 = 0xD2511F53u, m1 = 0xCD9E8D57u;
     for (int round = 0; round < 10; round++) {
-#ifdef __CUDA_ARCH__ /* from the products below nvcc makes an addition of 0 to every upper half */
-        uint32_t high0 = __umulhi(0xD2511F53u, c.v[0]), low0 = 0xD2511F53u * c.v[0];
-        uint32_t high1 = __umulhi(0xCD9E8D57u, c.v[2]), low1 = 0xCD9E8D57u * c.v[2];
-        struct rng4 n = {{high1 ^ c.v[1] ^ k0, low1, high0 ^ c.v[3] ^ k1, low0}};
-#else
-        uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0];
-        uint64_t p1 = (uint64_t)0xCD9E8D57u * c.v[2];
-        struct rng4 n = {{(uint32_t)(p1 >> 32) ^ c.v[1] ^ k0, (uint32_t)p1,
-                          (uint32_t)(p0 >> 32) ^ c.v[3] ^ k1, (uint32_t)p0}};
-#endif
+        struct rng4 n = {{rng_high(m1, c.v[2]) ^ c.v[1] ^ k0, m1 * c.v[2],
+                          rng_high(m0, c.v[0]) ^ c.v[3] ^ k1, m0 * c.v[0]}};
         c = n;
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;

@@ -5,9 +5,8 @@
 
 #include "models/cpu.h"
 #include "models/cpu_math.h"
-#include "models/dropout.h"
 
-enum { ROWS = 64, COLS = 16, MASK_BLOCKS = CPU_MASK_SPAN / 8 };
+enum { ROWS = 64, COLS = 16 };
 
 /* One struct for all; an operation uses what it needs. */
 struct rows_args {
@@ -84,69 +83,6 @@ void cpu_embed_backward(struct backend *b, int n, int d, float *dtable, const fl
 {
     struct rows_args p = {.n = n, .d = d, .out = dtable, .x = dout, .ids = ids};
     team_run(cpu_of(b)->team, cpu_blocks(d, COLS), embed_backward_block, &p);
-}
-
-/* rng_philox of sim/base/rng.h for n_blocks counters, one per lane. Lanes are 64 bits wide, of which the low
- * 32 count, because that is how processors multiply to 64 bits: a third faster than 32-bit lanes. */
-CPU_INLINE void philox_lanes(uint32_t *restrict words, int n_blocks, uint64_t seed, struct rng4 first)
-{
-    uint64_t c0[MASK_BLOCKS], c1[MASK_BLOCKS], c2[MASK_BLOCKS], c3[MASK_BLOCKS];
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    for (int l = 0; l < n_blocks; l++) {
-        c0[l] = first.v[0] + (uint32_t)l;
-        c1[l] = first.v[1];
-        c2[l] = first.v[2];
-        c3[l] = first.v[3];
-    }
-    for (int round = 0; round < 10; round++) {
-        CPU_KEEP_LOOP
-        for (int l = 0; l < n_blocks; l++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * (c0[l] & 0xffffffffu);
-            uint64_t p1 = (uint64_t)0xCD9E8D57u * (c2[l] & 0xffffffffu);
-            c0[l] = (p1 >> 32) ^ c1[l] ^ k0;
-            c1[l] = p1;
-            c2[l] = (p0 >> 32) ^ c3[l] ^ k1;
-            c3[l] = p0;
-        }
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    CPU_KEEP_LOOP
-    for (int l = 0; l < n_blocks; l++) {
-        words[4 * l] = (uint32_t)c0[l];
-        words[4 * l + 1] = (uint32_t)c1[l];
-        words[4 * l + 2] = (uint32_t)c2[l];
-        words[4 * l + 3] = (uint32_t)c3[l];
-    }
-}
-
-/* The masks of n_blocks blocks of eight columns each, as dropout_words lays them out. */
-CPU_INLINE void mask_blocks(float *restrict mask, int n_blocks, const struct dropout *drop,
-                            uint32_t owner, uint32_t index, uint32_t col8)
-{
-    const uint32_t threshold = dropout_threshold(drop->p);
-    const float scale = dropout_scale(threshold);
-    uint32_t words[4 * MASK_BLOCKS];
-    philox_lanes(words, n_blocks, drop->seed, (struct rng4){{col8, index, owner, drop->site}});
-    for (int l = 0; l < 4 * n_blocks; l++) {
-        mask[2 * l] = (words[l] & 0xffffu) >= threshold ? scale : 0;
-        mask[2 * l + 1] = words[l] >> 16 >= threshold ? scale : 0;
-    }
-}
-
-CPU_KERNEL static void mask_row(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
-{
-    uint32_t owner = drop->row_owner[row], index = drop->row_index[row];
-    int done = 0;
-    for (; n - done > 4 * MASK_BLOCKS; done += 8 * MASK_BLOCKS)
-        mask_blocks(mask + done, MASK_BLOCKS, drop, owner, index, (col + (uint32_t)done) / 8);
-    if (done < n)
-        mask_blocks(mask + done, MASK_BLOCKS / 2, drop, owner, index, (col + (uint32_t)done) / 8);
-}
-
-void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
-{
-    mask_row(mask, n, drop, row, col);
 }
 
 /* The row's mask; without dropout ones, written at the first row of a task. */

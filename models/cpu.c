@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "models/cpu_attn.h"
 #include "models/cpu_math.h"
 #include "sim/base/check.h"
 #include "sim/base/mem.h"
@@ -34,6 +35,7 @@ static enum err_code open_as(struct backend **out, const struct backend_ops *ops
     c->base.ops = ops;
     c->n_threads = n_threads;
     c->is_bf16 = ops->value_bytes == sizeof(uint16_t);
+    c->has_dots = c->is_bf16 && cpu_attn_bf16_here();
     cpu_gemm_init();
     enum err_code code = c->is_bf16 ? cpu_dnnl_open(&c->dnnl, n_threads, e) : OK;
     if (!code)
@@ -79,11 +81,11 @@ static void cpu_describe(struct backend *b, char *out, size_t n)
 
 static void cpu_bf16_describe(struct backend *b, char *out, size_t n)
 {
-    (void)b;
     char blas[96], dnnl[64];
     cpu_gemm_describe(blas, sizeof(blas));
     cpu_dnnl_describe(dnnl, sizeof(dnnl));
-    snprintf(out, n, "cpu %s, %s, %s, compiler %s, bf16", dnnl, blas, kernels_name(), __VERSION__);
+    snprintf(out, n, "cpu %s, %s, %s%s, compiler %s, bf16", dnnl, blas, kernels_name(),
+             cpu_of(b)->has_dots ? " avx512_bf16" : "", __VERSION__);
 }
 
 static bool grow(struct cpu *c, float **at, size_t *n, size_t n_wanted, const char *what)

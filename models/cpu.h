@@ -1,13 +1,14 @@
 /* models/cpu.h: what the files of the CPU backends share. Nobody else includes it.
  *
- * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations,
- * cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_attn.c attention, cpu_loss.c
- * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
+ * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
+ * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_attn.c attention,
+ * cpu_loss.c the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
  * depends on the shape only, see models/team.h, so results do not depend on the number of threads.
  *
  * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
  * is widened into scratch before a kernel and narrowed behind it, and products of values go to oneDNN
- * (cpu_dnnl.c), which multiplies bfloat16 and adds up in float32. */
+ * (cpu_dnnl.c), which multiplies bfloat16 and adds up in float32; attention does so itself (cpu_attn_bf16.c) where
+ * the processor can. */
 #ifndef MODELS_CPU_H
 #define MODELS_CPU_H
 
@@ -28,6 +29,7 @@ struct cpu {
     size_t n_shared;
     bool is_bf16;          /* values are bfloat16 */
     struct cpu_dnnl *dnnl; /* then; else NULL */
+    bool has_dots;         /* attention multiplies bfloat16 itself, see models/cpu_attn.h */
     struct err failure;    /* the first since the last sync */
 };
 

@@ -1,62 +1,29 @@
-/* models/cpu_attn.c: attention of packed sequences. A task is one sequence and one head, taken a tile of
- * queries at a time, so that scores exist for one tile only; backward computes them again. */
+/* models/cpu_attn.c: attention of packed sequences, see models/cpu_attn.h: the calls, and their tasks in float32. */
 #include <math.h>
 #include <string.h>
 
-#include "models/cpu.h"
+#include "models/cpu_attn.h"
 #include "models/cpu_math.h"
 #include "models/t5_bucket.h"
 
-/* Scores of a tile: 128 KiB, a part of a core's cache, but 16 to 128 queries. */
-enum { TILE_VALUES = 1 << 15, PAD = 16 };
-
-/* Bias and bucket of each distance = key position - query position, low .. low + n_distances - 1. */
-struct attn_call {
-    struct cpu *c;
-    struct attn_args a;
-    int low, n_distances;
-    size_t max_tile, max_row;  /* values of the largest tile, and room for a row's mask */
-    size_t max_q, max_k;       /* rows of the longest sequence */
-    const float *bias;         /* [n_heads, n_distances + PAD] or NULL */
-    const int32_t *bucket;     /* [n_distances] */
-    float *partial;            /* [n_seqs, n_heads, n_buckets] of the bias table's gradient, or NULL */
-};
-
-struct attn_task {
-    int seq, head, n_q, n_k, pos, tile;
-    size_t q0, k0, col, ld; /* first rows, first column, row stride of scores */
-};
-
-/* Rows of scores are padded to whole groups of PAD values, so that loops over them have no remainder. */
-static inline size_t padded(int n)
-{
-    return ((size_t)n + PAD - 1) & ~(size_t)(PAD - 1);
-}
-
 static size_t tile_stride(int n_k)
 {
-    return n_k > 0 ? padded(n_k) : PAD;
+    return n_k > 0 ? attn_padded(n_k) : ATTN_PAD;
 }
 
 static int tile_rows(int n_k)
 {
-    int rows = TILE_VALUES / (int)tile_stride(n_k);
+    int rows = ATTN_TILE_VALUES / (int)tile_stride(n_k);
     return rows < 16 ? 16 : cpu_min(rows, 128);
 }
 
-static struct attn_task attn_task(const struct attn_args *a, int task)
+struct attn_task attn_task(const struct attn_args *a, int task)
 {
     int s = task / a->n_heads, head = task % a->n_heads;
     return (struct attn_task){.seq = s, .head = head, .n_q = a->q_len[s], .n_k = a->k_len[s],
                               .pos = a->q_pos ? a->q_pos[s] : 0, .tile = tile_rows(a->k_len[s]),
                               .q0 = (size_t)a->q_start[s], .k0 = (size_t)a->k_start[s],
                               .col = (size_t)head * (size_t)a->d_kv, .ld = tile_stride(a->k_len[s])};
-}
-
-/* Keys that queries before number `end` of the sequence see. */
-static inline int keys_seen(const struct attn_args *a, const struct attn_task *t, int end)
-{
-    return a->is_causal ? cpu_min(t->n_k, t->pos + end) : t->n_k;
 }
 
 static struct attn_call attn_call(struct backend *b, const struct attn_args *a)
@@ -82,7 +49,7 @@ static struct attn_call attn_call(struct backend *b, const struct attn_args *a)
 static bool attn_tables(struct attn_call *p, bool is_backward)
 {
     const struct attn_args *a = &p->a;
-    size_t n = (size_t)p->n_distances, room = n + PAD, heads = (size_t)a->n_heads;
+    size_t n = (size_t)p->n_distances, room = n + ATTN_PAD, heads = (size_t)a->n_heads;
     size_t n_partial = is_backward && a->dbias_table ? (size_t)a->n_seqs * heads * (size_t)a->n_buckets : 0;
     if (!a->bias_table && !n_partial)
         return true;
@@ -103,13 +70,19 @@ static bool attn_tables(struct attn_call *p, bool is_backward)
     return true;
 }
 
+void attn_to_buckets(const struct attn_call *p, int task, const float *by_distance)
+{
+    float *sums = p->partial + (size_t)task * (size_t)p->a.n_buckets;
+    for (int k = 0; k < p->n_distances; k++)
+        sums[p->bucket[k]] += by_distance[k];
+}
+
 /* s + bias of query i over its n keys, then -1e30 as padding: e^s is as good as 0 there. */
 CPU_INLINE void add_bias(const struct attn_call *p, const struct attn_task *t, int i, float *s, int n)
 {
-    size_t end = padded(n);
-    if (p->bias) {
-        const float *bias = p->bias + (size_t)t->head * ((size_t)p->n_distances + PAD) -
-                            (t->pos + i + p->low);
+    size_t end = attn_padded(n);
+    const float *bias = attn_bias_of(p, t, i);
+    if (bias) {
 #pragma omp simd
         for (size_t j = 0; j < end; j++)
             s[j] += bias[j];
@@ -126,8 +99,8 @@ CPU_KERNEL static void softmax_tile(const struct attn_call *p, const struct attn
     bool drops = cpu_drops(&a->drop);
     for (int i = i0; i < i0 + rows; i++) {
         float *s = tile + (size_t)(i - i0) * t->ld, top = -INFINITY, sum = 0;
-        int n = keys_seen(a, t, i + 1);
-        size_t row = t->q0 + (size_t)i, end = padded(n);
+        int n = attn_keys_seen(a, t, i + 1);
+        size_t row = t->q0 + (size_t)i, end = attn_padded(n);
         add_bias(p, t, i, s, n);
 #pragma omp simd reduction(max : top)
         for (size_t j = 0; j < end; j++)
@@ -212,7 +185,7 @@ static void attn_forward(void *arg, int task, int thread)
     struct cpu_block v = head_rows(p, a->v, a->ld_kv, t.k0, t.n_k, t.col, r.v);
     struct target o = target_of(p, a->o, a->ld_o, t.q0, t.col, r.o);
     for (int i0 = 0; i0 < t.n_q; i0 += t.tile) {
-        int rows = cpu_min(t.tile, t.n_q - i0), n_seen = keys_seen(a, &t, i0 + rows);
+        int rows = cpu_min(t.tile, t.n_q - i0), n_seen = attn_keys_seen(a, &t, i0 + rows);
         cpu_gemm(false, true, rows, n_seen, a->d_kv, 1, q.at + (size_t)i0 * q.ld, q.ld, k.at, k.ld, 0, s, t.ld);
         softmax_tile(p, &t, i0, rows, n_seen, s, s + p->max_tile);
         cpu_gemm(false, false, rows, a->d_kv, n_seen, 1, s, t.ld, v.at, v.ld, 0, o.at + (size_t)i0 * o.ld, o.ld);
@@ -220,11 +193,18 @@ static void attn_forward(void *arg, int task, int thread)
     cpu_stored_block(p->c, a->o, t.q0 * a->ld_o + t.col, a->ld_o, t.n_q, a->d_kv, r.o);
 }
 
+static bool takes_bf16(const struct attn_call *p)
+{
+    return p->c->has_dots && p->a.d_kv % 2 == 0;
+}
+
 void cpu_attention(struct backend *b, const struct attn_args *a)
 {
     struct attn_call p = attn_call(b, a);
-    if (cpu_scratch(p.c, p.max_tile + p.max_row + rooms_size(&p, false)) && attn_tables(&p, false))
-        team_run(p.c->team, a->n_seqs * a->n_heads, attn_forward, &p);
+    bool is_bf16 = takes_bf16(&p);
+    size_t room = is_bf16 ? cpu_attn_bf16_scratch(&p, false) : p.max_tile + p.max_row + rooms_size(&p, false);
+    if (cpu_scratch(p.c, room) && attn_tables(&p, false))
+        team_run(p.c->team, a->n_seqs * a->n_heads, is_bf16 ? cpu_attn_bf16_forward : attn_forward, &p);
 }
 
 /* One task's memory: two tiles, a row, and the gradient of the bias by distance. Its rows in float32. */
@@ -244,8 +224,8 @@ CPU_KERNEL static void softmax_tile_backward(const struct attn_call *p, const st
     float *mask = at->mask;
     for (int i = i0; i < i0 + rows; i++) {
         float *s = at->s + (size_t)(i - i0) * t->ld, *dp = at->dp + (size_t)(i - i0) * t->ld, dot = 0;
-        int n = keys_seen(a, t, i + 1);
-        size_t row = t->q0 + (size_t)i, end = padded(n);
+        int n = attn_keys_seen(a, t, i + 1);
+        size_t row = t->q0 + (size_t)i, end = attn_padded(n);
         float lse = a->lse[row * (size_t)a->n_heads + (size_t)t->head];
         add_bias(p, t, i, s, n);
         for (size_t j = (size_t)n; j < end; j++)
@@ -285,7 +265,7 @@ static void attn_backward_tile(const struct attn_call *p, const struct attn_task
                                const struct attn_scratch *at)
 {
     const struct attn_args *a = &p->a;
-    int n = keys_seen(a, t, i0 + rows), d = a->d_kv;
+    int n = attn_keys_seen(a, t, i0 + rows), d = a->d_kv;
     const float *q = at->q.at + (size_t)i0 * at->q.ld, *dout = at->dout.at + (size_t)i0 * at->dout.ld;
     float beta = i0 == 0 ? 0 : 1; /* keys that the first tile does not see were set to 0 before */
     cpu_gemm(false, true, rows, n, d, 1, q, at->q.ld, at->k.at, at->k.ld, 0, at->s, t->ld);
@@ -301,7 +281,7 @@ static struct attn_scratch backward_scratch(const struct attn_call *p, const str
 {
     const struct attn_args *a = &p->a;
     float *row = s + 2 * p->max_tile, *distances = row + p->max_row;
-    struct attn_rooms r = rooms_of(p, distances + p->n_distances + PAD);
+    struct attn_rooms r = rooms_of(p, distances + p->n_distances + ATTN_PAD);
     return (struct attn_scratch){
         .s = s,
         .dp = s + p->max_tile,
@@ -324,8 +304,8 @@ static void attn_backward(void *arg, int task, int thread)
     struct attn_task t = attn_task(a, task);
     struct attn_scratch at = backward_scratch(p, &t, cpu_scratch_of(p->c, thread));
     if (p->partial)
-        memset(at.by_distance, 0, ((size_t)p->n_distances + PAD) * sizeof(float));
-    if (t.n_q == 0 || keys_seen(a, &t, cpu_min(t.tile, t.n_q)) < t.n_k) {
+        memset(at.by_distance, 0, ((size_t)p->n_distances + ATTN_PAD) * sizeof(float));
+    if (t.n_q == 0 || attn_keys_seen(a, &t, cpu_min(t.tile, t.n_q)) < t.n_k) {
         zero_rows(&at.dk, t.n_k, a->d_kv);
         zero_rows(&at.dv, t.n_k, a->d_kv);
     }
@@ -334,21 +314,19 @@ static void attn_backward(void *arg, int task, int thread)
     cpu_stored_block(p->c, a->dq, t.q0 * a->ld_q + t.col, a->ld_q, t.n_q, a->d_kv, at.dq.at);
     cpu_stored_block(p->c, a->dk, t.k0 * a->ld_kv + t.col, a->ld_kv, t.n_k, a->d_kv, at.dk.at);
     cpu_stored_block(p->c, a->dv, t.k0 * a->ld_kv + t.col, a->ld_kv, t.n_k, a->d_kv, at.dv.at);
-    if (!p->partial)
-        return;
-    float *sums = p->partial + (size_t)task * (size_t)a->n_buckets;
-    for (int k = 0; k < p->n_distances; k++)
-        sums[p->bucket[k]] += at.by_distance[k];
+    if (p->partial)
+        attn_to_buckets(p, task, at.by_distance);
 }
 
 void cpu_attention_backward(struct backend *b, const struct attn_args *a)
 {
     struct attn_call p = attn_call(b, a);
     int n_tasks = a->n_seqs * a->n_heads;
-    if (!cpu_scratch(p.c, 2 * p.max_tile + p.max_row + (size_t)p.n_distances + PAD + rooms_size(&p, true)) ||
-        !attn_tables(&p, true))
+    bool is_bf16 = takes_bf16(&p);
+    size_t room = 2 * p.max_tile + p.max_row + (size_t)p.n_distances + ATTN_PAD + rooms_size(&p, true);
+    if (!cpu_scratch(p.c, is_bf16 ? cpu_attn_bf16_scratch(&p, true) : room) || !attn_tables(&p, true))
         return;
-    team_run(p.c->team, n_tasks, attn_backward, &p);
+    team_run(p.c->team, n_tasks, is_bf16 ? cpu_attn_bf16_backward : attn_backward, &p);
     for (int task = 0; p.partial && task < n_tasks; task++)
         for (int k = 0; k < a->n_buckets; k++)
             a->dbias_table[k * a->n_heads + task % a->n_heads] += p.partial[task * a->n_buckets + k];

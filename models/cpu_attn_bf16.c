@@ -121,11 +121,6 @@ static struct work work_of(const struct attn_call *p, int task, int thread, bool
 
 /* --- softmax --- */
 
-static inline __mmask16 lanes(int n)
-{
-    return (__mmask16)(n >= LANES ? 0xffff : n <= 0 ? 0 : (1 << n) - 1);
-}
-
 /* e^x to 3e-7 relative for x <= 88, as cpu_exp of models/cpu_math.h; below -87 as there. */
 CPU_DOTS_CODE CPU_INLINE __m512 exp_of(__m512 x)
 {
@@ -156,7 +151,7 @@ CPU_DOTS_CODE static float softmax_row(float *s, int n, int end, const float *bi
     __m512 most = _mm512_set1_ps(-INFINITY), sum0 = _mm512_setzero_ps(), sum1 = sum0;
     int j;
     for (j = 0; j < n; j += LANES) {
-        __mmask16 here = lanes(n - j);
+        __mmask16 here = cpu_lanes(n - j);
         __m512 x = with_bias(s, bias, j, here);
         most = _mm512_mask_max_ps(most, here, most, x);
         _mm512_storeu_ps(s + j, x);
@@ -164,7 +159,7 @@ CPU_DOTS_CODE static float softmax_row(float *s, int n, int end, const float *bi
     *top = _mm512_reduce_max_ps(most);
     most = _mm512_set1_ps(*top);
     for (j = 0; j < n; j += WIDE) {
-        __mmask16 low = lanes(n - j), high = lanes(n - j - LANES);
+        __mmask16 low = cpu_lanes(n - j), high = cpu_lanes(n - j - LANES);
         __m512 x = _mm512_maskz_loadu_ps(low, s + j), y = _mm512_maskz_loadu_ps(high, s + j + LANES);
         x = _mm512_maskz_mov_ps(low, exp_of(_mm512_sub_ps(x, most)));
         y = _mm512_maskz_mov_ps(high, exp_of(_mm512_sub_ps(y, most)));
@@ -241,7 +236,7 @@ CPU_DOTS_CODE static float probabilities(float *s, float *dp, int n, int end, co
 {
     __m512 sum = _mm512_setzero_ps(), down = _mm512_set1_ps(lse), times = _mm512_set1_ps(scale);
     for (int j = 0; j < end; j += LANES) {
-        __mmask16 here = lanes(n - j), kept = keep ? (__mmask16)(keep[j / WIDE] >> (j & LANES)) & here : here;
+        __mmask16 here = cpu_lanes(n - j), kept = keep ? (__mmask16)(keep[j / WIDE] >> (j & LANES)) & here : here;
         __m512 x = _mm512_maskz_mov_ps(here, exp_of(_mm512_sub_ps(with_bias(s, bias, j, here), down)));
         __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(kept, dp + j), times);
         sum = _mm512_fmadd_ps(x, y, sum);
@@ -355,7 +350,7 @@ CPU_DOTS_CODE static void store_rows(const struct work *w, const float *from, vo
     for (int i = 0; i < w->t.n_k; i++, from += ld, to += a->ld_kv)
         for (int j = 0; j < a->d_kv; j += LANES) {
             __m512 x = _mm512_mul_ps(_mm512_loadu_ps(from + j), _mm512_set1_ps(factor));
-            _mm256_mask_storeu_epi16(to + j, lanes(a->d_kv - j), (__m256i)_mm512_cvtneps_pbh(x));
+            _mm256_mask_storeu_epi16(to + j, cpu_lanes(a->d_kv - j), (__m256i)_mm512_cvtneps_pbh(x));
         }
 }
 

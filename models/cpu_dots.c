@@ -18,23 +18,37 @@ bool cpu_dots_here(void)
            __builtin_cpu_supports("avx512bf16");
 }
 
-/* --- packing --- */
-
-static inline __mmask16 lanes(int n)
+CPU_DOTS_CODE CPU_INLINE __m512 widened(__m256i x)
 {
-    return (__mmask16)(n >= LANES ? 0xffff : n <= 0 ? 0 : (1 << n) - 1);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
 
+/* --- packing --- */
+
+/* 16 columns of two rows, side by side by column. */
+CPU_DOTS_CODE CPU_INLINE __m512i paired(const uint16_t *first, uint16_t low, const uint16_t *second, uint16_t high)
+{
+    __m512i x = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(low, first));
+    __m512i y = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(high, second));
+    return _mm512_or_si512(x, _mm512_slli_epi32(y, 16));
+}
+
+/* Two panels at a time: a cache line of each row. */
 CPU_DOTS_CODE void cpu_dots_pack_rows(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n, int cols)
 {
-    for (int p = 0; p < n_pairs; p++) {
-        const uint16_t *first = b + (size_t)(2 * p) * ld;
-        for (int col = 0; col < cols; col += LANES) {
-            __mmask16 low = 2 * p < n ? lanes(cols - col) : 0, high = 2 * p + 1 < n ? lanes(cols - col) : 0;
-            __m512i x = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(low, first + col));
-            __m512i y = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(high, high ? first + ld + col : first));
-            size_t at = ((size_t)(col / LANES) * (size_t)n_pairs + (size_t)p) * LANES;
-            _mm512_storeu_si512(to + at, _mm512_or_si512(x, _mm512_slli_epi32(y, 16)));
+    size_t panel = (size_t)n_pairs * LANES;
+    for (int col = 0; col < cols; col += 2 * LANES, to += 2 * panel) {
+        uint16_t here = cpu_lanes(cols - col), beside = cpu_lanes(cols - col - LANES);
+        const uint16_t *first = b + col;
+        uint32_t *at = to;
+        for (int p = 0; p < n_pairs; p++, first += 2 * ld, at += LANES) {
+            bool has_low = 2 * p < n, has_high = 2 * p + 1 < n;
+            const uint16_t *low = has_low ? first : b, *high = has_high ? first + ld : b;
+            uint16_t in_low = has_low ? here : 0, in_high = has_high ? here : 0;
+            _mm512_storeu_si512(at, paired(low, in_low, high, in_high));
+            if (beside)
+                _mm512_storeu_si512(at + panel, paired(low + LANES, has_low ? beside : 0, high + LANES,
+                                                       has_high ? beside : 0));
         }
     }
 }
@@ -79,7 +93,7 @@ CPU_DOTS_CODE void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_t 
             __m512i r[LANES];
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++)
-                r[i] = row + i < n ? _mm512_maskz_loadu_epi32(lanes(here), b + (size_t)(row + i) * ld + 2 * (size_t)p)
+                r[i] = row + i < n ? _mm512_maskz_loadu_epi32(cpu_lanes(here), b + (size_t)(row + i) * ld + 2 * (size_t)p)
                                    : _mm512_setzero_si512();
             transpose(r);
             uint32_t *at = to + (size_t)p * LANES;
@@ -94,9 +108,13 @@ CPU_DOTS_CODE void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_t 
 
 CPU_DOTS_CODE CPU_INLINE void store(const struct cpu_dots *d, enum cpu_dots_end end, size_t row, int col, __m512 x)
 {
-    if (end == CPU_DOTS_NARROW) {
-        __m256bh y = _mm512_cvtneps_pbh(d->factor ? _mm512_mul_ps(x, _mm512_set1_ps(d->factor[row])) : x);
-        _mm256_mask_storeu_epi16((uint16_t *)d->c + row * d->ld_c + (size_t)col, lanes(d->n - col), (__m256i)y);
+    if (end >= CPU_DOTS_NARROW) {
+        uint16_t *to = (uint16_t *)d->c + row * d->ld_c + (size_t)col, here = cpu_lanes(d->n - col);
+        if (d->factor)
+            x = _mm512_mul_ps(x, _mm512_set1_ps(d->factor[row]));
+        if (end == CPU_DOTS_NARROW_ADD)
+            x = _mm512_add_ps(x, widened(_mm256_maskz_loadu_epi16(here, to)));
+        _mm256_mask_storeu_epi16(to, here, (__m256i)_mm512_cvtneps_pbh(x));
         return;
     }
     float *c = (float *)d->c + row * d->ld_c + (size_t)col;
@@ -193,14 +211,21 @@ static CPU_DOTS_CODE void narrow_all(const struct cpu_dots *d)
     all(d, CPU_DOTS_NARROW);
 }
 
+static CPU_DOTS_CODE void narrow_add_all(const struct cpu_dots *d)
+{
+    all(d, CPU_DOTS_NARROW_ADD);
+}
+
 void cpu_dots(const struct cpu_dots *d, enum cpu_dots_end end)
 {
     if (end == CPU_DOTS_WRITE)
         write_all(d);
     else if (end == CPU_DOTS_ADD)
         add_all(d);
-    else
+    else if (end == CPU_DOTS_NARROW)
         narrow_all(d);
+    else
+        narrow_add_all(d);
 }
 
 #else

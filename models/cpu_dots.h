@@ -16,6 +16,12 @@
 
 bool cpu_dots_here(void);
 
+/* A mask of the first n of 16 lanes. */
+static inline uint16_t cpu_lanes(int n)
+{
+    return (uint16_t)(n >= 16 ? 0xffff : n <= 0 ? 0 : (1 << n) - 1);
+}
+
 /* b [2 n_pairs, cols], of which the first n rows are given and the rest are 0: row-major, cols of any number.
  * to [blocks of 16 columns][n_pairs][16] */
 void cpu_dots_pack_rows(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n, int cols);
@@ -23,9 +29,10 @@ void cpu_dots_pack_rows(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld,
 void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n);
 
 enum cpu_dots_end {
-    CPU_DOTS_WRITE,  /* c float32, n rounded up to whole panels */
-    CPU_DOTS_ADD,    /* the same, += */
+    CPU_DOTS_WRITE, /* c float32, n rounded up to whole panels */
+    CPU_DOTS_ADD, /* the same, += */
     CPU_DOTS_NARROW, /* c bfloat16, exactly n columns, row i times factor[i] first */
+    CPU_DOTS_NARROW_ADD, /* the same, += */
 };
 
 /* c [m, n] = a [m, 2 n_pairs] b. Strides of a in bytes. */

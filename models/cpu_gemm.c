@@ -2,11 +2,11 @@
 #include <cblas.h>
 #include <stdio.h>
 
-#include "models/cpu.h"
+#include "models/cpu_lora.h"
 #include "models/cpu_math.h"
 
-/* Rows of an adapter's task; columns of a weight gradient's; rows it sums at a time, which stay in cache. */
-enum { LORA_ROWS = 128, COLS = 64, SUM_ROWS = 512, FEW_ROWS = 32 };
+/* Columns of a weight gradient's task; rows it sums at a time, which stay in cache. */
+enum { COLS = 64, SUM_ROWS = 512, FEW_ROWS = 32 };
 
 void cpu_gemm_init(void)
 {
@@ -131,15 +131,7 @@ void cpu_linear_backward_weight(struct backend *b, int n, int in, int out, float
         team_run(p.c->team, cpu_blocks(out, COLS), weight_block, &p);
 }
 
-/* Adapters. With stride 0 all members share one, and are one member. */
-struct lora_call {
-    struct cpu *c;
-    struct lora_args a;
-    int32_t all[2];
-    void *dx, *y; /* values */
-    const void *dy, *x;
-    size_t ld_y, ld_x;
-};
+/* --- adapters --- */
 
 static struct lora_call lora_call(struct backend *b, const struct lora_args *a)
 {
@@ -152,7 +144,7 @@ static struct lora_call lora_call(struct backend *b, const struct lora_args *a)
     return p;
 }
 
-static const int32_t *lora_rows(const struct lora_call *p)
+const int32_t *lora_rows(const struct lora_call *p)
 {
     return p->a.stride == 0 ? p->all : p->a.member_row;
 }
@@ -165,11 +157,7 @@ static int lora_tasks(const struct lora_call *p)
     return n;
 }
 
-struct lora_part {
-    int member, from, n;
-};
-
-static struct lora_part lora_part(const struct lora_call *p, int task)
+struct lora_part lora_part(const struct lora_call *p, int task)
 {
     for (int m = 0; m < p->a.n_members; m++) {
         int first = lora_rows(p)[m], n = lora_rows(p)[m + 1] - first;
@@ -251,8 +239,9 @@ void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    if (cpu_scratch(p.c, lora_rooms_size(a)))
-        team_run(p.c->team, lora_tasks(&p), lora_block, &p);
+    bool is_bf16 = cpu_lora_bf16_takes(&p);
+    if (cpu_scratch(p.c, is_bf16 ? cpu_lora_bf16_scratch(&p) : lora_rooms_size(a)))
+        team_run(p.c->team, lora_tasks(&p), is_bf16 ? cpu_lora_bf16_forward : lora_block, &p);
 }
 
 /* The rows of a part: xd = dropout(x), values, where something is dropped, and with gx [n, d_in], the gradient of
@@ -370,10 +359,11 @@ void cpu_lora_backward(struct backend *b, const struct lora_args *a, void *dx, c
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    int per_member = cpu_blocks(a->d_in, COLS) + cpu_blocks(a->d_out, COLS);
+    bool is_bf16 = cpu_lora_bf16_takes(&p);
+    int per_member = is_bf16 ? cpu_lora_bf16_sums(a) : cpu_blocks(a->d_in, COLS) + cpu_blocks(a->d_out, COLS);
     size_t sums = (size_t)SUM_ROWS * COLS, rooms = lora_rooms_size(a);
-    if (!cpu_scratch(p.c, rooms > sums ? rooms : sums))
+    if (!cpu_scratch(p.c, is_bf16 ? cpu_lora_bf16_scratch(&p) : rooms > sums ? rooms : sums))
         return;
-    team_run(p.c->team, lora_tasks(&p), lora_backward_block, &p);
-    team_run(p.c->team, p.a.n_members * per_member, lora_grad_block, &p);
+    team_run(p.c->team, lora_tasks(&p), is_bf16 ? cpu_lora_bf16_backward : lora_backward_block, &p);
+    team_run(p.c->team, p.a.n_members * per_member, is_bf16 ? cpu_lora_bf16_sum : lora_grad_block, &p);
 }

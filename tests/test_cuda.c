@@ -504,6 +504,7 @@ static void every_operation(const struct backend_ops *cuda)
     attention_of_ragged_sequences(&d);
 #ifdef LAB_ONLY_BF16
     cpu_of(d.b[DUO_CUDA])->has_dots = false; /* as where the processor lacks the instruction */
+    lora_of_ragged_members(&d);
     attention_of_ragged_sequences(&d);
 #endif
     char about[256];

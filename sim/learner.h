@@ -40,7 +40,7 @@ struct learner_spec {
     size_t n_clients, n_per_round, n_rounds;
     struct split_dealing dealing; /* what a client uses in a round; hyper.local_steps follows from it */
     int chunk;               /* clients per pass; 0: the whole cohort */
-    double memory_bytes;     /* of a training pass at most, weights aside; 0: 0.9 of a GPU's, no limit on the CPU */
+    double memory_bytes;     /* of a training pass at most, weights aside; 0: 0.9 of a GPU's, TRAINER_CPU_BYTES */
     int n_workers;           /* threads of a pass */
     size_t eval_samples;     /* 0: no evaluation on the way; data.n_test 0: none at the end */
     int eval_batch;          /* sequences per pass */

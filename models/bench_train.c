@@ -205,7 +205,19 @@ static struct train_limits limits_of(const struct bench *b, int n_abreast)
     return l;
 }
 
-/* As many clients a pass as memory_bytes allows, cut as compute.memory does. */
+/* Whether passes of so many clients are to be cut further, as compute.memory does it. */
+static bool is_too_large(const struct bench *b, const struct t5 *model, const struct train_limits *limits, size_t planned)
+{
+    const struct bench_spec *s = &b->spec;
+    if (s->memory_bytes > 0)
+        return planned == 0 || (double)planned > s->memory_bytes;
+    if (strcmp(t5_ops(model)->name, "cpu") != 0 || limits->max_members == 1)
+        return false;
+    size_t by_one = trainer_plan(model, &s->lora, limits, &b->job.hyper, 1);
+    return by_one == 0 || (double)by_one > TRAINER_CPU_BYTES;
+}
+
+/* As many clients a pass as memory_bytes allows. */
 static enum err_code fit(struct bench *b, const struct t5 *model, struct train_limits *limits, struct err *e)
 {
     const struct bench_spec *s = &b->spec;
@@ -213,7 +225,7 @@ static enum err_code fit(struct bench *b, const struct t5 *model, struct train_l
         *limits = limits_of(b, n);
         b->totals.n_abreast = n;
         size_t planned = trainer_plan(model, &s->lora, limits, &b->job.hyper, s->n_threads);
-        if (s->memory_bytes > 0 && (planned == 0 || (double)planned > s->memory_bytes)) {
+        if (is_too_large(b, model, limits, planned)) {
             if (n > 1)
                 continue;
             return err_set(e, ERR_LIMIT, "a pass of one client needs %.0f MiB, allowed are %.0f",
@@ -222,6 +234,13 @@ static enum err_code fit(struct bench *b, const struct t5 *model, struct train_l
         return planned ? check_free(t5_ops(model), (double)planned, "the pass", e)
                        : err_set(e, ERR_MEMORY, "the pass is larger than any memory");
     }
+}
+
+/* Before a pass is opened. */
+static size_t program_bytes(const struct t5 *model)
+{
+    size_t resident = mem_resident_bytes(), weights = t5_bytes(model);
+    return strcmp(t5_ops(model)->name, "cpu") == 0 && resident > weights ? resident - weights : 0;
 }
 
 enum err_code bench_open(struct bench **out, const struct t5 *model, const struct bench_spec *spec,
@@ -240,6 +259,8 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     if (!code) {
         lora_layout_init(&b->layout, c, &spec->lora);
         make_members(b, c);
+        b->totals.n_weights = t5_bytes(model);
+        b->totals.n_program = program_bytes(model);
         code = fit(b, model, &limits, e);
     }
     if (!code)
@@ -266,7 +287,6 @@ enum err_code bench_open(struct bench **out, const struct t5 *model, const struc
     b->job.loss = ARENA_NEW(&b->arena, double, n);
     b->totals.n_bytes = trainer_bytes(crew_trainer(b->crew, 0));
     b->totals.n_devices = crew_size(b->crew);
-    b->totals.n_weights = t5_bytes(model);
     b->totals.n_results = n * size * sizeof(float);
     *out = b;
     return OK;

@@ -27,7 +27,7 @@ struct bench_spec {
     float dropout;
     int n_threads;
     uint64_t seed;
-    double memory_bytes; /* of a pass at most: the cohort is cut into passes of so many clients; 0: not cut */
+    double memory_bytes; /* of a pass at most: the cohort is cut into passes of so many clients; 0: TRAINER_CPU_BYTES, any on a GPU */
     int n_parts;         /* of the cohort, each for a GPU (models/crew.h) */
 };
 
@@ -39,6 +39,7 @@ struct bench_totals { /* of a round, all clients and steps */
     double flop;        /* cost_packed_flop of each step */
     size_t n_bytes;     /* memory of a pass */
     size_t n_weights, n_results; /* memory of the weights, and of what clients hand back */
+    size_t n_program;   /* of the rest of this process: program, libraries, samples; 0 where weights are on a GPU */
     int n_abreast;      /* clients of a pass at most */
     int n_devices;
 };

@@ -36,6 +36,8 @@ static enum err_code open_as(struct backend **out, const struct backend_ops *ops
     c->n_threads = n_threads;
     c->is_bf16 = ops->value_bytes == sizeof(uint16_t);
     c->has_dots = c->is_bf16 && cpu_attn_bf16_here();
+    c->few_wide = cpu_few_find();
+    c->few = c->is_bf16 ? cpu_few_of(CPU_FEW_BF16) : c->few_wide;
     cpu_gemm_init();
     enum err_code code = c->is_bf16 ? cpu_dnnl_open(&c->dnnl, n_threads, e) : OK;
     if (!code)

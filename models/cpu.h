@@ -1,8 +1,8 @@
 /* models/cpu.h: what the files of the CPU backends share. Nobody else includes it.
  *
  * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
- * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_attn.c attention,
- * cpu_loss.c the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
+ * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_few.c those of few rows,
+ * cpu_attn.c attention, cpu_loss.c the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size
  * depends on the shape only, see models/team.h, so results do not depend on the number of threads.
  *
  * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
@@ -17,6 +17,7 @@
 
 #include "models/backend.h"
 #include "models/cpu_dnnl.h"
+#include "models/cpu_few.h"
 #include "models/team.h"
 
 struct cpu {
@@ -30,6 +31,7 @@ struct cpu {
     bool is_bf16;          /* values are bfloat16 */
     struct cpu_dnnl *dnnl; /* then; else NULL */
     bool has_dots;         /* attention multiplies bfloat16 itself, see models/cpu_attn.h */
+    cpu_few_fn *few, *few_wide; /* products of few rows of values, of float32; NULL: not on this processor */
     struct err failure;    /* the first since the last sync */
 };
 
@@ -111,6 +113,8 @@ void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const 
               const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
 /* A product of values by one thread of the team, see models/cpu_dnnl.h; the second operand is a matrix of weights. */
 void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);
+/* The same by c->few, which is there: p has few rows, is_b_t and no add. */
+void cpu_product_few(const struct cpu *c, const struct cpu_product *p);
 void cpu_gemm_init(void);
 void cpu_gemm_describe(char *out, size_t n);
 

@@ -4,9 +4,10 @@
 
 #include "models/cpu_lora.h"
 #include "models/cpu_math.h"
+#include "sim/base/check.h"
 
 /* Columns of a weight gradient's task; rows it sums at a time, which stay in cache. */
-enum { COLS = 64, SUM_ROWS = 512, FEW_ROWS = 32 };
+enum { COLS = 64, SUM_ROWS = 512 };
 
 void cpu_gemm_init(void)
 {
@@ -41,11 +42,21 @@ void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p)
                  p->ld_c);
 }
 
+void cpu_product_few(const struct cpu *c, const struct cpu_product *p)
+{
+    CHECK(p->is_b_t && !p->add && p->m <= CPU_FEW_ROWS);
+    struct cpu_few f = {.m = p->m, .n = p->n, .k = p->k, .x = p->a, .ld_x = p->ld_a, .w = p->b, .ld_w = p->ld_b,
+                        .y = p->c, .ld_y = p->ld_c, .scale = 1, .is_y_wide = p->is_c_wide || !c->is_bf16,
+                        .is_far = true};
+    c->few(&f);
+}
+
 /* A product cut into tasks of so many rows and columns. */
 struct linear_args {
     const struct cpu *c;
     struct cpu_product all;
     int rows, cols;
+    bool is_few;
 };
 
 /* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). */
@@ -66,19 +77,24 @@ static void linear_block(void *arg, int task, int thread)
     part.a = cpu_const_at(p->c, part.a, row * part.ld_a);
     part.b = cpu_const_at(p->c, part.b, part.is_b_t ? col * part.ld_b : col);
     part.c = cpu_at(p->c, part.c, row * part.ld_c + col);
-    cpu_product(p->c, thread, &part);
+    if (p->is_few)
+        cpu_product_few(p->c, &part);
+    else
+        cpu_product(p->c, thread, &part);
 }
 
 /* Few rows, those of decoding, are one block: its columns are shared out then. */
 static int linear_cols(int m, int n)
 {
     int cols = (n / 8 + 63) / 64 * 64;
-    return m > FEW_ROWS ? n : cols < 64 ? 64 : cols;
+    return m > CPU_FEW_ROWS ? n : cols < 64 ? 64 : cols;
 }
 
 static void linear_run(struct backend *b, const struct cpu_product *all)
 {
-    struct linear_args p = {cpu_of(b), *all, linear_rows(all->m), linear_cols(all->m, all->n)};
+    const struct cpu *c = cpu_of(b);
+    bool is_few = c->few && all->m <= CPU_FEW_ROWS && all->is_b_t && !all->add;
+    struct linear_args p = {c, *all, linear_rows(all->m), linear_cols(all->m, all->n), is_few};
     if (all->m > 0)
         team_run(p.c->team, cpu_blocks(all->m, p.rows) * cpu_blocks(all->n, p.cols), linear_block, &p);
 }
@@ -139,6 +155,7 @@ static struct lora_call lora_call(struct backend *b, const struct lora_args *a)
     if (a->stride == 0 && a->n_members > 0) {
         p.all[0] = a->member_row[0];
         p.all[1] = a->member_row[a->n_members];
+        p.is_few = p.c->few_wide && p.all[1] - p.all[0] <= CPU_FEW_ROWS;
         p.a.n_members = 1;
     }
     return p;
@@ -215,6 +232,19 @@ static struct cpu_block lora_input(const struct lora_call *p, struct lora_part a
     return (struct cpu_block){r->in, d};
 }
 
+/* h and y of few rows */
+static void lora_few(const struct lora_call *p, int n, struct cpu_block x, float *h, float *y, size_t ld_y)
+{
+    const struct lora_args *a = &p->a;
+    size_t rank = (size_t)a->rank, d_in = (size_t)a->d_in;
+    struct cpu_few down = {.m = n, .n = a->rank, .k = a->d_in, .x = x.at, .ld_x = x.ld, .w = a->a, .ld_w = d_in,
+                           .y = h, .ld_y = rank, .scale = 1, .is_y_wide = true};
+    struct cpu_few up = {.m = n, .n = a->d_out, .k = a->rank, .x = h, .ld_x = rank, .w = a->b, .ld_w = rank,
+                         .y = y, .ld_y = ld_y, .scale = a->scale, .add = true, .is_y_wide = true};
+    p->c->few_wide(&down);
+    p->c->few_wide(&up);
+}
+
 static void lora_block(void *arg, int task, int thread)
 {
     const struct lora_call *p = arg;
@@ -226,8 +256,12 @@ static void lora_block(void *arg, int task, int thread)
     struct cpu_block y = cpu_wide_block(p->c, p->y, (size_t)at.from * p->ld_y, p->ld_y, at.n, a->d_out, r.out);
     float *h = a->h + (size_t)at.from * rank;
     float *to = p->c->is_bf16 ? r.out : (float *)p->y + (size_t)at.from * p->ld_y;
-    cpu_gemm(false, true, at.n, a->rank, a->d_in, 1, x.at, x.ld, a->a + off, (size_t)a->d_in, 0, h, rank);
-    cpu_gemm(false, true, at.n, a->d_out, a->rank, a->scale, h, rank, a->b + off, rank, 1, to, y.ld);
+    if (p->is_few) {
+        lora_few(p, at.n, x, h, to, y.ld);
+    } else {
+        cpu_gemm(false, true, at.n, a->rank, a->d_in, 1, x.at, x.ld, a->a + off, (size_t)a->d_in, 0, h, rank);
+        cpu_gemm(false, true, at.n, a->d_out, a->rank, a->scale, h, rank, a->b + off, rank, 1, to, y.ld);
+    }
     cpu_stored_block(p->c, p->y, (size_t)at.from * p->ld_y, p->ld_y, at.n, a->d_out, r.out);
 }
 
@@ -239,7 +273,7 @@ void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y
     p.ld_y = ld_y;
     p.x = x;
     p.ld_x = ld_x;
-    bool is_bf16 = cpu_lora_bf16_takes(&p);
+    bool is_bf16 = !p.is_few && cpu_lora_bf16_takes(&p);
     if (cpu_scratch(p.c, is_bf16 ? cpu_lora_bf16_scratch(&p) : lora_rooms_size(a)))
         team_run(p.c->team, lora_tasks(&p), is_bf16 ? cpu_lora_bf16_forward : lora_block, &p);
 }

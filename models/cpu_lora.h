@@ -15,6 +15,7 @@ struct lora_call {
     struct cpu *c;
     struct lora_args a;
     int32_t all[2];
+    bool is_few;  /* one adapter for few rows */
     void *dx, *y; /* values */
     const void *dy, *x;
     size_t ld_y, ld_x;

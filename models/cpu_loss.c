@@ -7,7 +7,7 @@
 /* Logits of one task: about a megabyte, the size of a core's cache, but 64 to 128 rows, because each task packs the
  * weights again. With dw, the gradients of CHUNK_ROWS rows of logits are kept until each VOCAB_COLS columns of dw
  * are summed. */
-enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256, TOP_ROWS = 32, TOP_COLS = 2048 };
+enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256, TOP_ROWS = CPU_FEW_ROWS, TOP_COLS = 2048, FEW_COLS = 512 };
 
 struct loss_args {
     struct cpu *c;
@@ -153,16 +153,26 @@ CPU_KERNEL static int argmax_row(const float *z, int n)
     return first;
 }
 
+/* Columns of a task: a library's product copies the weights for all rows, the kernels for few rows do not. */
+static int top_cols(const struct cpu *c)
+{
+    return c->few ? FEW_COLS : TOP_COLS;
+}
+
 /* Some columns of the logits of TOP_ROWS rows from chunk_from on, in shared. */
 static void columns_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
-    size_t d = (size_t)p->d, col = (size_t)task * TOP_COLS;
-    struct cpu_product q = {.m = p->chunk_n, .n = cpu_min(TOP_COLS, p->n_vocab - (int)col), .k = p->d,
+    int cols = top_cols(p->c);
+    size_t d = (size_t)p->d, col = (size_t)task * (size_t)cols;
+    struct cpu_product q = {.m = p->chunk_n, .n = cpu_min(cols, p->n_vocab - (int)col), .k = p->d,
                             .a = cpu_const_at(p->c, p->x, (size_t)p->chunk_from * d), .ld_a = d,
                             .b = cpu_const_at(p->c, p->w, col * d), .ld_b = d, .is_b_t = true, .is_c_wide = true,
                             .c = p->c->shared + col, .ld_c = (size_t)p->n_vocab};
-    cpu_product(p->c, thread, &q);
+    if (p->c->few)
+        cpu_product_few(p->c, &q);
+    else
+        cpu_product(p->c, thread, &q);
 }
 
 /* Logits of TOP_ROWS rows at a time, shared out by columns because rows are few, then row_block for each row. */
@@ -172,7 +182,7 @@ static void top_run(struct loss_args *p, team_fn *row_block)
         return;
     for (p->chunk_from = 0; p->chunk_from < p->n; p->chunk_from += TOP_ROWS) {
         p->chunk_n = cpu_min(TOP_ROWS, p->n - p->chunk_from);
-        team_run(p->c->team, cpu_blocks(p->n_vocab, TOP_COLS), columns_block, p);
+        team_run(p->c->team, cpu_blocks(p->n_vocab, top_cols(p->c)), columns_block, p);
         team_run(p->c->team, p->chunk_n, row_block, p);
     }
 }

@@ -62,21 +62,6 @@ template <int N> __device__ static inline void cuda_copy_wait(void)
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
-/* 2^x to 2 units in the last place; results below 2^-126 are 0 */
-__device__ static inline float cuda_exp2(float x)
-{
-    float out;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
-    return out;
-}
-
-#else
-
-static inline float cuda_exp2(float x)
-{
-    return exp2f(x);
-}
-
 #endif
 
 /* low and high as a register of two values, rounded to nearest, ties to even */

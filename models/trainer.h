@@ -63,6 +63,10 @@ struct train_limits {
         max_target_rows; /* tokens of the largest step; 0: the product of the above */
 };
 
+/* What a pass on the CPU may take when nobody says otherwise: a larger one is not faster. Counted by trainer_plan for
+ * one thread, so that neither the machine nor the number of threads cuts a cohort. A pass of one client may take more. */
+#define TRAINER_CPU_BYTES (1.5 * 0x1p30)
+
 struct trainer;
 
 /* Backend memory that a trainer of these limits and its jobs would take, the model's weights aside; 0: more

@@ -38,7 +38,7 @@ static enum err_code parse(int argc, char **argv, struct args *a, bool *is_help,
                  &a->lengths),
         CLI_INT("repeats", "N", "timed rounds (default: 5)", 1, BENCH_MAX_REPEATS, &a->repeats),
         CLI_INT("workers", "N", "threads, on the CPU (default: one per core)", 1, 1024, &a->workers),
-        CLI_TEXT("memory", "SIZE", "of a pass at most, as compute.memory: 1500MB (default: any)", &a->memory),
+        CLI_TEXT("memory", "SIZE", "of a pass at most, as compute.memory: 1500MB (default: 1.5 GiB on the CPU)", &a->memory),
         CLI_INT("gpus", "N", "parts of the cohort, a GPU each, as compute.gpus (default: 1)", 1, CREW_MAX_PARTS,
                 &a->gpus),
         CLI_INT("generate", "N", "instead: decode 32 inputs greedily, N new tokens each", 1, 1024, &a->generate),
@@ -162,7 +162,10 @@ static void print_plan(const struct args *a, const struct t5_config *c, bool is_
     printf("memory   weights %.0f + pass %.0f", weights, pass);
     if (t->n_abreast < a->clients)
         printf(" (%d client%s at a time)", t->n_abreast, t->n_abreast == 1 ? "" : "s");
-    printf(" + results %.0f MiB", results);
+    printf(" + results %.0f", results);
+    if (t->n_program > 0)
+        printf(" + program %.0f", (double)t->n_program / 0x1p20);
+    printf(" MiB");
     if (t->n_devices > 1)
         printf("; weights %.0f + pass %.0f MiB on each of %d more", weights, pass, t->n_devices - 1);
     putchar('\n');
@@ -241,7 +244,7 @@ static enum err_code write(const struct args *a, bool is_made_up, const struct b
     json_out_int(&o, "tokens", (int64_t)(t->n_in + t->n_out));
     json_out_double(&o, "flop", t->flop);
     json_out_int(&o, "bytes", (int64_t)t->n_bytes);
-    json_out_int(&o, "planned_bytes", (int64_t)(t->n_bytes + t->n_weights + t->n_results));
+    json_out_int(&o, "planned_bytes", (int64_t)(t->n_bytes + t->n_weights + t->n_results + t->n_program));
     json_out_double(&o, "peak_bytes", bench_peak_bytes());
     json_out_int(&o, "clients_abreast", t->n_abreast);
     json_out_int(&o, "gpus", a->gpus);

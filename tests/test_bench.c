@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include "models/backend.h"
+#include "models/bench_train.h"
 #include "models/lengths.h"
+#include "models/trainer.h"
 #include "sim/base/json.h"
 #include "sim/peak.h"
 #include "sim/watts.h"
@@ -180,18 +182,20 @@ static void load(struct json_doc **doc)
     }
 }
 
-/* FLAN-T5-small's shape, so that the pass is large beside the program. */
+/* FLAN-T5-small's shape, whose pass is large beside the program, and the tiny one's cohort, where the program counts. */
 static void the_plan_is_what_the_process_takes(void)
 {
     const char *const precision[] = {"float32", "bf16"};
+    const char *const shape[] = {"--model flan-t5-small --clients 2 --batch 2 --steps 1 --lengths fixed:512,95", ""};
     struct backend_choice choice;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         struct json_doc *doc = NULL;
-        if (backend_pick(&choice, "cpu", precision[i], NULL))
+        if (backend_pick(&choice, "cpu", precision[i % 2], NULL))
             continue;
-        CHECK_INT(program("bench train --backend cpu --peak 1TFLOP/s --repeats 1 --model flan-t5-small --clients 2 "
-                          "--batch 2 --steps 1 --lengths fixed:512,95 --precision %s --json b.json", precision[i]), 0);
+        CHECK_INT(program("bench train --backend cpu --peak 1TFLOP/s --repeats 1 %s --precision %s --json b.json",
+                          shape[i / 2], precision[i % 2]), 0);
         CHECK_HAS(program_text("out.txt"), "memory   weights ");
+        CHECK_HAS(program_text("out.txt"), " + program ");
         load(&doc);
 #ifndef VERYEDGE_SANITIZED
         CHECK_REL(number(json_root(doc), "peak_bytes"), number(json_root(doc), "planned_bytes"), 0.1);
@@ -239,6 +243,33 @@ static void parts_of_a_cohort_change_rounding_only(void)
     CHECK_TRUE(n_bytes[1] < n_bytes[0]);
     CHECK_INT(program(SMALL " --gpus 2 --parts"), 2);
     CHECK_HAS(program_text("err.txt"), "--parts: expected it without --gpus");
+}
+
+/* The memory is asked for, and not all of it is there everywhere: more than one client fits in any case. */
+static void a_large_cohort_is_cut_by_itself_whatever_the_threads(void)
+{
+    struct bench_spec spec = bench_default();
+    struct t5 *model = NULL;
+    struct err e = {0};
+    bool is_made_up;
+    int abreast[2] = {0};
+    spec.n_clients = 64;
+    spec.local_steps = 1;
+    CHECK_INT(bench_model(&model, "tiny", backend_find("cpu"), &is_made_up, &e), OK);
+    for (int i = 0; i < 2; i++) {
+        struct bench *b = NULL;
+        spec.n_threads = 1 + 7 * i;
+        CHECK_INT(bench_open(&b, model, &spec, &e), OK);
+        if (b) {
+            const struct bench_totals *t = bench_totals(b);
+            abreast[i] = t->n_abreast;
+            CHECK_TRUE((double)t->n_bytes < TRAINER_CPU_BYTES + 8 * 0x1p20 * spec.n_threads);
+        }
+        bench_close(b);
+    }
+    CHECK_TRUE(abreast[0] > 1 && abreast[0] < 64);
+    CHECK_INT(abreast[1], abreast[0]);
+    t5_close(model);
 }
 
 static void generate_writes_all_the_tokens_it_was_asked_for(void)
@@ -431,6 +462,7 @@ int main(void)
     CASE(the_plan_is_what_the_process_takes);
     CASE(a_limit_cuts_the_cohort_and_changes_rounding_only);
     CASE(parts_of_a_cohort_change_rounding_only);
+    CASE(a_large_cohort_is_cut_by_itself_whatever_the_threads);
     CASE(generate_writes_all_the_tokens_it_was_asked_for);
     CASE(json_alone_is_one_line_on_stdout);
     CASE(nonsense_is_refused);

@@ -168,7 +168,7 @@ static void attend(const struct attention *t, bool has_dots, int n_threads, stru
     for (uint32_t i = 0; i < BUCKETS * HEADS; i++)
         bias[i] = (float)rng_uniform(3, 200, 20, i);
     memset(out, 0, sizeof(*out));
-    CHECK_INT(cpu_bf16_backend.open(&b, n_threads, &e), OK);
+    CHECK_INT(cpu_bf16_backend.open(&b, 0, n_threads, &e), OK);
     CHECK_TRUE(cpu_of(b)->has_dots);
     cpu_of(b)->has_dots = has_dots;
     struct attn_args a = {.n_seqs = 4, .q_start = q_start, .q_len = t->q_len, .k_start = k_start, .k_len = t->k_len,
@@ -263,7 +263,7 @@ int main(void)
 {
     struct backend *b = NULL;
     struct err e = {0};
-    if (!cpu_attn_bf16_here() || cpu_bf16_backend.open(&b, 1, &e)) {
+    if (!cpu_attn_bf16_here() || cpu_bf16_backend.open(&b, 0, 1, &e)) {
         printf("skipped: no AVX-512 bf16 here, or no oneDNN in this build\n");
         return 77;
     }

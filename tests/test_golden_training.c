@@ -40,7 +40,7 @@ static void describe(char *out, size_t n)
     struct backend *b = NULL;
     struct err e = {0};
     const struct backend_ops *cpu = backend_find("cpu");
-    if (cpu->open(&b, 1, &e))
+    if (cpu->open(&b, 0, 1, &e))
         TEST_FAIL("%s", e.text);
     else
         cpu->describe(b, out, n);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sim/base/check.h"
 
@@ -154,4 +155,16 @@ void mem_grow(void **items, size_t *cap, size_t n_wanted, size_t size)
     CHECK(p && "out of memory");
     *items = p;
     *cap = n;
+}
+
+size_t mem_resident_bytes(void)
+{
+    FILE *f = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    long page = sysconf(_SC_PAGESIZE);
+    if (f && fscanf(f, "%*s %lu", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return page > 0 ? (size_t)pages * (size_t)page : 0;
 }

@@ -36,6 +36,10 @@ void arena_free(struct arena *a); /* a may be NULL or empty; leaves it empty */
 enum err_code mem_big(void **out, size_t n_bytes, const char *what, struct err *e);
 void mem_free(void *p); /* NULL is fine */
 
+/* Memory that this process has in use now, program and libraries included: what has been written to or read. 0: not
+ * known. */
+size_t mem_resident_bytes(void);
+
 /* Grows a heap array to hold at least n_wanted items of size bytes, doubling; aborts when memory is gone.
  * Use: mem_grow((void **)&v->item, &v->cap, n + 1, sizeof(*v->item)). Freed by mem_free. */
 void mem_grow(void **items, size_t *cap, size_t n_wanted, size_t size);

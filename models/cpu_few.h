@@ -1,0 +1,42 @@
+/* models/cpu_few.h: products of few rows, those of decoding, for the CPU backend. Only models/cpu*.c include it.
+ *
+ * A library's product copies the matrix of weights into an order of its own before it multiplies. For 32 rows that
+ * costs half as much as the product, and is lost. These kernels read each row of weights where it lies, once, and
+ * hold it against all rows of x: sums of 4 x 4 scalar products at a time, in vectors. A sum does not depend on how
+ * many rows there are. They exist for x86-64 with AVX-512, AVX2 with FMA, or AVX-512 bf16, which is found out at run
+ * time; without them whoever asks goes on with the library. */
+#ifndef MODELS_CPU_FEW_H
+#define MODELS_CPU_FEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* So many rows are few: from there on the library's copy is worth its time. */
+enum { CPU_FEW_ROWS = 32 };
+
+/* y [m, n] = scale x [m, k] w^T, or += when add; w [n, k]. Rows stand at strides ld_x, ld_w, ld_y (elements). */
+struct cpu_few {
+    int m, n, k;
+    const void *x, *w;
+    void *y;
+    size_t ld_x, ld_w, ld_y;
+    float scale;
+    bool add;
+    bool is_y_wide; /* y is float32; always so among float32 */
+    bool is_far;    /* w comes from memory, not out of a cache: it is fetched ahead, from row to row of it */
+};
+
+typedef void cpu_few_fn(const struct cpu_few *p);
+
+/* Two for float32; that for bfloat16 adds only to a wide y. */
+enum cpu_few_kind { CPU_FEW_AVX2, CPU_FEW_AVX512, CPU_FEW_BF16, N_CPU_FEW_KINDS };
+
+/* NULL where this processor cannot run it. */
+cpu_few_fn *cpu_few_of(enum cpu_few_kind kind);
+/* The best for float32 here, or NULL. */
+cpu_few_fn *cpu_few_find(void);
+
+/* out [d] = sum over j of s[j] v[j], rows of v [n, d] at stride ld; v float32 or bfloat16. */
+void cpu_few_mix(bool is_bf16, float *out, const float *s, const void *v, size_t ld, int n, int d);
+
+#endif

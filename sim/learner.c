@@ -146,9 +146,8 @@ static enum err_code check_ids(const struct learner *l, struct err *e)
 static enum err_code open_buffers(struct learner *l, struct err *e)
 {
     const struct learner_spec *s = &l->spec;
-    size_t k = s->n_per_round, steps = l->most_steps, batch = s->dealing.batch;
-    size_t size = l->size, bytes, slots;
-    l->resident = (double)mem_resident_bytes();
+    size_t k = s->n_per_round, steps = l->most_steps, batch = s->dealing.batch, size = l->size, bytes, slots;
+    l->resident = strcmp(t5_ops(l->model)->name, "cpu") == 0 ? (double)mem_resident_bytes() : 0;
     if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots) ||
         !size_mul(slots, sizeof(l->sample[0]), &slots))
         return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit in memory", k, size);
@@ -329,28 +328,19 @@ void learner_describe(const struct learner *l, char *out, size_t n)
 {
     size_t n_weights = t5_parameters(t5_config_of(l->model));
     size_t n_empty = l->train->n_empty + l->heldout->n_empty + (l->test ? l->test->n_empty : 0);
-    char empty[64] = "", test[64] = "", passes[64] = "", program[64] = "", others[96] = "";
-    size_t chunk = learner_chunk(&l->spec);
-    if (chunk < l->spec.n_per_round)
-        snprintf(passes, sizeof(passes), " (%zu client%s at a time)", chunk, chunk == 1 ? "" : "s");
+    char empty[64] = "", test[64] = "", memory[256];
+    struct learner_memory m = {(double)t5_bytes(l->model), (double)trainer_bytes(crew_trainer(l->crew, 0)),
+                               (double)evaluator_bytes(l->evaluator),
+                               (double)l->spec.n_per_round * (double)l->size * sizeof(float), l->resident,
+                               crew_size(l->crew)};
+    learner_memory_text(&l->spec, &m, memory, sizeof(memory));
     if (n_empty)
         snprintf(empty, sizeof(empty), " (%zu without a text left out)", n_empty);
     if (l->test)
         snprintf(test, sizeof(test), ", %zu to test on", l->test->n);
-    double weights = (double)t5_bytes(l->model), evaluation = (double)evaluator_bytes(l->evaluator);
-    double pass = (double)trainer_bytes(crew_trainer(l->crew, 0));
-    if (crew_size(l->crew) > 1)
-        snprintf(others, sizeof(others), "; weights %.0f + pass %.0f MiB on each of %d more",
-                 weights / 0x1p20, pass / 0x1p20, crew_size(l->crew) - 1);
-    if (strcmp(t5_ops(l->model)->name, "cpu") == 0 && l->resident > weights)
-        snprintf(program, sizeof(program), " + program and data %.0f", (l->resident - weights) / 0x1p20);
-    snprintf(out, n,
-             "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; memory: weights %.0f + "
-             "pass %.0f%s + evaluation %.0f + results %.0f%s MiB%s",
-             l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size,
-             l->train->n, l->heldout->n, empty, test, weights / 0x1p20,
-             pass / 0x1p20, passes, evaluation / 0x1p20,
-             (double)l->spec.n_per_round * (double)l->size * sizeof(float) / 0x1p20, program, others);
+    snprintf(out, n, "%s: %.2f M weights, %zu trainable; %zu training samples, %zu held out%s%s; memory: %s",
+             l->spec.weights, 1e-6 * (double)n_weights, l->spec.is_full ? n_weights : l->size, l->train->n,
+             l->heldout->n, empty, test, memory);
 }
 
 size_t learner_adapter_size(const struct learner *l)

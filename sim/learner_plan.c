@@ -189,3 +189,19 @@ enum err_code learner_check_memory(const struct learner_spec *s, size_t n_weight
                    "this machine has %.1f GiB",
                    s->weights, s->n_per_round, needs / 0x1p30, has / 0x1p30);
 }
+
+void learner_memory_text(const struct learner_spec *s, const struct learner_memory *m, char *out, size_t n)
+{
+    char passes[64] = "", program[64] = "", others[96] = "";
+    size_t chunk = learner_chunk(s);
+    double weights = m->weights / 0x1p20, pass = m->pass / 0x1p20;
+    if (chunk < s->n_per_round)
+        snprintf(passes, sizeof(passes), " (%zu client%s at a time)", chunk, chunk == 1 ? "" : "s");
+    if (m->resident > m->weights)
+        snprintf(program, sizeof(program), " + program and data %.0f", (m->resident - m->weights) / 0x1p20);
+    if (m->n_devices > 1)
+        snprintf(others, sizeof(others), "; weights %.0f + pass %.0f MiB on each of %d more", weights, pass,
+                 m->n_devices - 1);
+    snprintf(out, n, "weights %.0f + pass %.0f%s + evaluation %.0f + results %.0f%s MiB%s", weights, pass, passes,
+             m->evaluation / 0x1p20, m->results / 0x1p20, program, others);
+}

@@ -23,6 +23,16 @@ struct train_limits learner_limits(const struct learner_spec *s, const struct da
 enum err_code learner_fit(struct learner_spec *s, const struct t5 *model, const struct dataset *train,
                           const struct split *split, size_t most_steps, struct err *e);
 
+/* What a run will take, in bytes, of one device where not said otherwise. */
+struct learner_memory {
+    double weights, pass, evaluation, results;
+    double resident; /* of the process once weights and data are read; 0 where weights are on a GPU */
+    int n_devices;
+};
+
+/* "weights 294 + pass 1410 (3 clients at a time) + evaluation 163 + results 26 + program and data 40 MiB" */
+void learner_memory_text(const struct learner_spec *s, const struct learner_memory *m, char *out, size_t n);
+
 /* Full fine-tuning of n_weights values is refused before it starts when its weights and optimizer
  * states alone are more than the machine's memory: ERR_MEMORY with both. */
 enum err_code learner_check_memory(const struct learner_spec *s, size_t n_weights, struct err *e);

@@ -271,12 +271,12 @@ static void the_measured_gpu_is_a_device(void)
     struct err e = {0};
     struct device_work w = {"flan-t5-small", 8, 1e12, 0, 0, DEVICE_PRINTED};
     CHECK_INT(parse("{\"device\": \"h200-bf16\"}", &d, &e), OK);
-    CHECK_NEAR(device_step(&d, &w).seconds, 0.00714, 0);
-    CHECK_NEAR(device_step(&d, &w).watts, 322.7, 0);
+    CHECK_NEAR(device_step(&d, &w).seconds, 0.005707, 0);
+    CHECK_NEAR(device_step(&d, &w).watts, 354.5, 0);
     CHECK_STR(device_step(&d, &w).time_source, "measured");
     w.model = "flan-t5-large";
     w.minibatch = 64;
-    CHECK_NEAR(device_step(&d, &w).seconds, 0.25322, 0);
+    CHECK_NEAR(device_step(&d, &w).seconds, 0.2027, 0);
 }
 
 static void a_fit_finds_the_roofline_that_made_the_steps(void)

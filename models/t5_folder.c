@@ -83,7 +83,9 @@ static enum err_code check_sizes(const struct t5_config *c, const struct t5_head
     return code;
 }
 
-enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *weights, struct err *e)
+/* needs_files: they must be there and agree with config.json; else what is none, or damaged, is passed over. */
+static enum err_code read_folder(struct t5_config *out, bool *is_tied, const char *weights, bool needs_files,
+                                 struct err *e)
 {
     char *folder = NULL;
     struct shards *file = NULL;
@@ -94,11 +96,12 @@ enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *
         return code;
     char *config = file_join(folder, "config.json");
     code = t5_config_load(&c, config, e);
-    if (!code)
-        code = shards_open(&file, folder, e);
+    enum err_code lack = code ? OK : shards_open(&file, folder, needs_files ? e : NULL);
+    if (needs_files && lack)
+        code = lack;
     if (!code)
         code = t5_head_find(&head, config, &c, file, e);
-    if (!code)
+    if (!code && needs_files)
         code = check_sizes(&c, &head, file, e);
     if (!code) {
         *out = c;
@@ -110,27 +113,12 @@ enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *
     return code;
 }
 
+enum err_code t5_folder_check(struct t5_config *out, bool *is_tied, const char *weights, struct err *e)
+{
+    return read_folder(out, is_tied, weights, true, e);
+}
+
 enum err_code t5_folder_sizes(struct t5_config *out, bool *is_tied, const char *weights, struct err *e)
 {
-    char *folder = NULL;
-    struct shards *file = NULL;
-    struct t5_config c;
-    struct t5_head head;
-    enum err_code code = t5_folder(&folder, weights, e);
-    if (code)
-        return code;
-    char *config = file_join(folder, "config.json");
-    code = t5_config_load(&c, config, e);
-    if (!code && shards_open(&file, folder, NULL))
-        file = NULL; /* none, or damaged: then whoever trains says so */
-    if (!code)
-        code = t5_head_find(&head, config, &c, file, e);
-    if (!code) {
-        *out = c;
-        *is_tied = head.is_tied;
-    }
-    shards_close(file);
-    mem_free(config);
-    mem_free(folder);
-    return code;
+    return read_folder(out, is_tied, weights, false, e);
 }

@@ -6,6 +6,11 @@
 
 /* Where rows are long, a block is large: the fewer rows are under way, the more of them the second look finds in the
  * second cache (two blocks of 1024 on each of 132 multiprocessors: 34 MB of flan-t5's logits). */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ > 800 && __CUDA_ARCH__ < 900
+enum { LONG_BLOCKS = 1 }; /* there a multiprocessor has 1536 threads */
+#else
+enum { LONG_BLOCKS = 2 };
+#endif
 enum { THREADS = 256, LONG_THREADS = 1024, LONG = 4096, FOUR = 4, LOGIT_BYTES = 256 << 20, SLOT = 2 };
 
 /* Rows of a chunk. */
@@ -130,7 +135,7 @@ template <typename T> __device__ static inline float loss_exp(float x)
 /* A block per row: nll; with is_gradient the row becomes scale * d nll / d z, as values from its start on. A
  * value is written where a logit was that all threads have read. */
 template <typename T>
-__global__ __launch_bounds__(LONG_THREADS, 2) void loss_kernel(int n_vocab, float *z, const int32_t *label,
+__global__ __launch_bounds__(LONG_THREADS, LONG_BLOCKS) void loss_kernel(int n_vocab, float *z, const int32_t *label,
                                                                const float *row_scale, float *nll,
                                                                bool is_gradient)
 {

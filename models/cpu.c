@@ -71,10 +71,9 @@ static enum err_code cpu_bf16_open(struct backend **out, int device, int n_threa
 static const char *kernels_name(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    if (cpu_has_avx512())
         return "x86-64-v4";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    if (cpu_has_avx2())
         return "x86-64-v3";
 #endif
     return "plain";

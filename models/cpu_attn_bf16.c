@@ -122,7 +122,7 @@ static struct work work_of(const struct attn_call *p, int task, int thread, bool
 /* --- softmax --- */
 
 /* e^x to 3e-7 relative for x <= 88, as cpu_exp of models/cpu_math.h; below -87 as there. */
-CPU_DOTS_CODE CPU_INLINE __m512 exp_of(__m512 x)
+CPU_AVX512_BF16 CPU_INLINE __m512 exp_of(__m512 x)
 {
     x = _mm512_max_ps(x, _mm512_set1_ps(-87.0f));
     __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f)), 0);
@@ -137,7 +137,7 @@ CPU_DOTS_CODE CPU_INLINE __m512 exp_of(__m512 x)
     return _mm512_scalef_ps(tail, n);
 }
 
-CPU_DOTS_CODE CPU_INLINE __m512 with_bias(const float *s, const float *bias, int j, __mmask16 here)
+CPU_AVX512_BF16 CPU_INLINE __m512 with_bias(const float *s, const float *bias, int j, __mmask16 here)
 {
     __m512 x = _mm512_maskz_loadu_ps(here, s + j);
     return bias ? _mm512_add_ps(x, _mm512_maskz_loadu_ps(here, bias + j)) : x;
@@ -145,7 +145,7 @@ CPU_DOTS_CODE CPU_INLINE __m512 with_bias(const float *s, const float *bias, int
 
 /* Scores of one query over its n keys to e^(s + bias - top), those dropped 0, in p, zeros behind up to end. Gives the
  * sum of all and *top. */
-CPU_DOTS_CODE static float softmax_row(float *s, int n, int end, const float *bias, const uint32_t *keep, uint16_t *p,
+CPU_AVX512_BF16 static float softmax_row(float *s, int n, int end, const float *bias, const uint32_t *keep, uint16_t *p,
                                        float *top)
 {
     __m512 most = _mm512_set1_ps(-INFINITY), sum0 = _mm512_setzero_ps(), sum1 = sum0;
@@ -231,7 +231,7 @@ void cpu_attn_bf16_forward(void *arg, int task, int thread)
 
 /* Scores to probabilities p in s, their gradients with the mask's scale in dp, zeros behind the n keys up to end. Gives
  * sum_j p_j dp_j. */
-CPU_DOTS_CODE static float probabilities(float *s, float *dp, int n, int end, const float *bias, const uint32_t *keep,
+CPU_AVX512_BF16 static float probabilities(float *s, float *dp, int n, int end, const float *bias, const uint32_t *keep,
                                          float scale, float lse)
 {
     __m512 sum = _mm512_setzero_ps(), down = _mm512_set1_ps(lse), times = _mm512_set1_ps(scale);
@@ -258,7 +258,7 @@ struct two_rows {
 };
 
 /* ds = p (dp - dot) by row and in pairs, p without what was dropped in pairs. */
-CPU_DOTS_CODE static void gradients(const struct two_rows *t, int n_rows, int end)
+CPU_AVX512_BF16 static void gradients(const struct two_rows *t, int n_rows, int end)
 {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
                                            5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -342,7 +342,7 @@ static void backward_tile(const struct work *w, const uint16_t *dout, int i0, in
 }
 
 /* Sums by key to their rows of values. */
-CPU_DOTS_CODE static void store_rows(const struct work *w, const float *from, void *values, float factor)
+CPU_AVX512_BF16 static void store_rows(const struct work *w, const float *from, void *values, float factor)
 {
     const struct attn_args *a = &w->p->a;
     uint16_t *to = (uint16_t *)values + w->t.k0 * a->ld_kv + w->t.col;

@@ -13,12 +13,10 @@ enum { ROWS = 6, PANELS = 4, LANES = 16 };
 
 bool cpu_dots_here(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bf16");
+    return cpu_has_avx512_bf16();
 }
 
-CPU_DOTS_CODE CPU_INLINE __m512 widened(__m256i x)
+CPU_AVX512_BF16 CPU_INLINE __m512 widened(__m256i x)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
@@ -26,7 +24,7 @@ CPU_DOTS_CODE CPU_INLINE __m512 widened(__m256i x)
 /* --- packing --- */
 
 /* 16 columns of two rows, side by side by column. */
-CPU_DOTS_CODE CPU_INLINE __m512i paired(const uint16_t *first, uint16_t low, const uint16_t *second, uint16_t high)
+CPU_AVX512_BF16 CPU_INLINE __m512i paired(const uint16_t *first, uint16_t low, const uint16_t *second, uint16_t high)
 {
     __m512i x = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(low, first));
     __m512i y = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(high, second));
@@ -34,7 +32,7 @@ CPU_DOTS_CODE CPU_INLINE __m512i paired(const uint16_t *first, uint16_t low, con
 }
 
 /* Two panels at a time: a cache line of each row. */
-CPU_DOTS_CODE void cpu_dots_pack_rows(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n, int cols)
+CPU_AVX512_BF16 void cpu_dots_pack_rows(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n, int cols)
 {
     size_t panel = (size_t)n_pairs * LANES;
     for (int col = 0; col < cols; col += 2 * LANES, to += 2 * panel) {
@@ -54,7 +52,7 @@ CPU_DOTS_CODE void cpu_dots_pack_rows(uint32_t *to, int n_pairs, const uint16_t 
 }
 
 /* One step of a transpose of 16 x 16 words: pairs of rows at a distance exchange halves of a unit. */
-CPU_DOTS_CODE CPU_INLINE void transpose(__m512i r[LANES])
+CPU_AVX512_BF16 CPU_INLINE void transpose(__m512i r[LANES])
 {
     __m512i t[LANES];
 #pragma GCC unroll 8
@@ -85,7 +83,7 @@ CPU_DOTS_CODE CPU_INLINE void transpose(__m512i r[LANES])
     }
 }
 
-CPU_DOTS_CODE void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n)
+CPU_AVX512_BF16 void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_t *b, size_t ld, int n)
 {
     for (int row = 0; row < n; row += LANES, to += (size_t)n_pairs * LANES)
         for (int p = 0; p < n_pairs; p += LANES) {
@@ -106,7 +104,7 @@ CPU_DOTS_CODE void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_t 
 
 /* --- products --- */
 
-CPU_DOTS_CODE CPU_INLINE void store(const struct cpu_dots *d, enum cpu_dots_end end, size_t row, int col, __m512 x)
+CPU_AVX512_BF16 CPU_INLINE void store(const struct cpu_dots *d, enum cpu_dots_end end, size_t row, int col, __m512 x)
 {
     if (end >= CPU_DOTS_NARROW) {
         uint16_t *to = (uint16_t *)d->c + row * d->ld_c + (size_t)col, here = cpu_lanes(d->n - col);
@@ -122,7 +120,7 @@ CPU_DOTS_CODE CPU_INLINE void store(const struct cpu_dots *d, enum cpu_dots_end 
 }
 
 /* rows x panels, both constants where it is inlined. */
-CPU_DOTS_CODE CPU_INLINE void block(const struct cpu_dots *d, enum cpu_dots_end end, int row, int col, const int rows,
+CPU_AVX512_BF16 CPU_INLINE void block(const struct cpu_dots *d, enum cpu_dots_end end, int row, int col, const int rows,
                                     const int panels)
 {
     __m512 sum[ROWS][PANELS];
@@ -157,7 +155,7 @@ CPU_DOTS_CODE CPU_INLINE void block(const struct cpu_dots *d, enum cpu_dots_end 
 }
 
 /* All rows of so many panels from col on. */
-CPU_DOTS_CODE CPU_INLINE void columns(const struct cpu_dots *d, enum cpu_dots_end end, int col, const int panels)
+CPU_AVX512_BF16 CPU_INLINE void columns(const struct cpu_dots *d, enum cpu_dots_end end, int col, const int panels)
 {
     int row = 0;
     for (; d->m - row >= ROWS; row += ROWS)
@@ -183,7 +181,7 @@ CPU_DOTS_CODE CPU_INLINE void columns(const struct cpu_dots *d, enum cpu_dots_en
     }
 }
 
-CPU_DOTS_CODE CPU_INLINE void all(const struct cpu_dots *d, enum cpu_dots_end end)
+CPU_AVX512_BF16 CPU_INLINE void all(const struct cpu_dots *d, enum cpu_dots_end end)
 {
     int col = 0, n_panels = (d->n + LANES - 1) / LANES;
     for (; n_panels >= PANELS; n_panels -= PANELS, col += PANELS * LANES)
@@ -196,22 +194,22 @@ CPU_DOTS_CODE CPU_INLINE void all(const struct cpu_dots *d, enum cpu_dots_end en
         columns(d, end, col, 1);
 }
 
-static CPU_DOTS_CODE void write_all(const struct cpu_dots *d)
+static CPU_AVX512_BF16 void write_all(const struct cpu_dots *d)
 {
     all(d, CPU_DOTS_WRITE);
 }
 
-static CPU_DOTS_CODE void add_all(const struct cpu_dots *d)
+static CPU_AVX512_BF16 void add_all(const struct cpu_dots *d)
 {
     all(d, CPU_DOTS_ADD);
 }
 
-static CPU_DOTS_CODE void narrow_all(const struct cpu_dots *d)
+static CPU_AVX512_BF16 void narrow_all(const struct cpu_dots *d)
 {
     all(d, CPU_DOTS_NARROW);
 }
 
-static CPU_DOTS_CODE void narrow_add_all(const struct cpu_dots *d)
+static CPU_AVX512_BF16 void narrow_add_all(const struct cpu_dots *d)
 {
     all(d, CPU_DOTS_NARROW_ADD);
 }

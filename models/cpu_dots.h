@@ -11,9 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How AVX-512 code is marked; it compiles for any x86-64 and runs where cpu_dots_here. */
-#define CPU_DOTS_CODE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma")))
-
 bool cpu_dots_here(void);
 
 /* A mask of the first n of 16 lanes. */

@@ -49,9 +49,6 @@ void cpu_few_mix(bool is_bf16, float *out, const float *s, const void *v, size_t
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define ON_AVX2 __attribute__((target("avx2,fma")))
-#define ON_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
-#define ON_BF16 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
 #define UNROLL _Pragma("GCC unroll 4")
 
 /* Where a tile's rows of x and of w begin, by bytes, and where its sums go. */
@@ -89,7 +86,7 @@ static inline void fetch_ahead(const struct cpu_few *p, const unsigned char *w, 
 }
 
 /* A row of a tile's sums, of which 4 or 1 count. */
-ON_AVX2 CPU_INLINE void put(const struct cpu_few *p, const struct tile *t, int i, __m128 sums, int cols)
+CPU_AVX2 CPU_INLINE void put(const struct cpu_few *p, const struct tile *t, int i, __m128 sums, int cols)
 {
     float sum[4];
     _mm_storeu_ps(sum, _mm_mul_ps(sums, _mm_set1_ps(p->scale)));
@@ -107,14 +104,14 @@ ON_AVX2 CPU_INLINE void put(const struct cpu_few *p, const struct tile *t, int i
 /* --- AVX2: tiles of 2 x 4, vectors of 8 --- */
 
 /* Of each vector the sum over its lanes. */
-ON_AVX2 CPU_INLINE __m128 sums_of_8(const __m256 v[4])
+CPU_AVX2 CPU_INLINE __m128 sums_of_8(const __m256 v[4])
 {
     __m256 ab = _mm256_hadd_ps(v[0], v[1]), cd = _mm256_hadd_ps(v[2], v[3]), all = _mm256_hadd_ps(ab, cd);
     return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
 }
 
 /* n values, 1 .. 8, then zeros. A masked load takes longer than a whole one. */
-ON_AVX2 CPU_INLINE __m256 load_8(const float *from, int n)
+CPU_AVX2 CPU_INLINE __m256 load_8(const float *from, int n)
 {
     if (n >= 8)
         return _mm256_loadu_ps(from);
@@ -123,7 +120,7 @@ ON_AVX2 CPU_INLINE __m256 load_8(const float *from, int n)
 }
 
 /* The products of column k and the 7 after it, of which n are there. */
-ON_AVX2 CPU_INLINE void add_8(const struct cpu_few *p, const struct tile *t, int k, int n, __m256 sum[2][4],
+CPU_AVX2 CPU_INLINE void add_8(const struct cpu_few *p, const struct tile *t, int k, int n, __m256 sum[2][4],
                               const int rows, const int cols)
 {
     __m256 at[4];
@@ -136,7 +133,7 @@ ON_AVX2 CPU_INLINE void add_8(const struct cpu_few *p, const struct tile *t, int
     }
 }
 
-ON_AVX2 CPU_INLINE void tile_avx2(const struct cpu_few *p, const struct tile *t, const int rows, const int cols)
+CPU_AVX2 CPU_INLINE void tile_avx2(const struct cpu_few *p, const struct tile *t, const int rows, const int cols)
 {
     __m256 sum[2][4];
     int k = 0;
@@ -153,7 +150,7 @@ ON_AVX2 CPU_INLINE void tile_avx2(const struct cpu_few *p, const struct tile *t,
 
 /* --- AVX-512: tiles of 4 x 4, vectors of 16 --- */
 
-ON_AVX512 CPU_INLINE __m128 sums_of_16(const __m512 v[4])
+CPU_AVX512 CPU_INLINE __m128 sums_of_16(const __m512 v[4])
 {
     __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
     __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
@@ -162,7 +159,7 @@ ON_AVX512 CPU_INLINE __m128 sums_of_16(const __m512 v[4])
     return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
 }
 
-ON_AVX512 CPU_INLINE void tile_avx512(const struct cpu_few *p, const struct tile *t, const int rows, const int cols)
+CPU_AVX512 CPU_INLINE void tile_avx512(const struct cpu_few *p, const struct tile *t, const int rows, const int cols)
 {
     __m512 sum[4][4], at[4];
     UNROLL for (int i = 0; i < 4; i++)
@@ -184,7 +181,7 @@ ON_AVX512 CPU_INLINE void tile_avx512(const struct cpu_few *p, const struct tile
 
 /* --- AVX-512 bf16: the same with vectors of 32, whose neighbours are added up in float32 --- */
 
-ON_BF16 CPU_INLINE void tile_bf16(const struct cpu_few *p, const struct tile *t, const int rows, const int cols)
+CPU_AVX512_BF16 CPU_INLINE void tile_bf16(const struct cpu_few *p, const struct tile *t, const int rows, const int cols)
 {
     __m512 sum[4][4];
     __m512bh at[4];
@@ -227,36 +224,30 @@ ON_BF16 CPU_INLINE void tile_bf16(const struct cpu_few *p, const struct tile *t,
         }                                                                                                 \
     } while (0)
 
-ON_AVX2 static void few_avx2(const struct cpu_few *p)
+CPU_AVX2 static void few_avx2(const struct cpu_few *p)
 {
     TILES(p, tile_avx2, 2, sizeof(float));
 }
 
-ON_AVX512 static void few_avx512(const struct cpu_few *p)
+CPU_AVX512 static void few_avx512(const struct cpu_few *p)
 {
     TILES(p, tile_avx512, 4, sizeof(float));
 }
 
-ON_BF16 static void few_bf16(const struct cpu_few *p)
+CPU_AVX512_BF16 static void few_bf16(const struct cpu_few *p)
 {
     TILES(p, tile_bf16, 4, sizeof(uint16_t));
-}
-
-static bool has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 cpu_few_fn *cpu_few_of(enum cpu_few_kind kind)
 {
     switch (kind) {
     case CPU_FEW_AVX2:
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? few_avx2 : NULL;
+        return cpu_has_avx2() ? few_avx2 : NULL;
     case CPU_FEW_AVX512:
-        return has_avx512() ? few_avx512 : NULL;
+        return cpu_has_avx512() ? few_avx512 : NULL;
     case CPU_FEW_BF16:
-        return has_avx512() && __builtin_cpu_supports("avx512bf16") ? few_bf16 : NULL;
+        return cpu_has_avx512_bf16() ? few_bf16 : NULL;
     default:
         return NULL;
     }

@@ -91,7 +91,7 @@ static void pack_matrix(const struct lora_call *p, const struct rooms *r, const 
 }
 
 /* to [d] = x where the mask of a row keeps it, else 0 */
-CPU_DOTS_CODE static void keep_row(uint16_t *to, const uint16_t *x, const uint32_t *keep, int d)
+CPU_AVX512_BF16 static void keep_row(uint16_t *to, const uint16_t *x, const uint32_t *keep, int d)
 {
     for (int j = 0; j < d; j += 2 * LANES) {
         __mmask32 here = (__mmask32)cpu_lanes(d - j) | (__mmask32)cpu_lanes(d - j - LANES) << LANES;
@@ -101,7 +101,7 @@ CPU_DOTS_CODE static void keep_row(uint16_t *to, const uint16_t *x, const uint32
 }
 
 /* dx [d] += scale g where the mask keeps it; keep NULL: everywhere */
-CPU_DOTS_CODE static void add_row(uint16_t *dx, const float *g, const uint32_t *keep, float scale, int d)
+CPU_AVX512_BF16 static void add_row(uint16_t *dx, const float *g, const uint32_t *keep, float scale, int d)
 {
     for (int j = 0; j < d; j += LANES) {
         __mmask16 here = cpu_lanes(d - j);
@@ -113,7 +113,7 @@ CPU_DOTS_CODE static void add_row(uint16_t *dx, const float *g, const uint32_t *
 }
 
 /* low [n, rank] = x [n, d] times the packed matrix, times scale, to `to` too, and in bfloat16. */
-CPU_DOTS_CODE static void down(const struct lora_call *p, const struct rooms *r, struct lora_part at, const uint16_t *x, size_t ld,
+CPU_AVX512_BF16 static void down(const struct lora_call *p, const struct rooms *r, struct lora_part at, const uint16_t *x, size_t ld,
                  int d, float scale, float *to, float scale16)
 {
     size_t rank = (size_t)p->a.rank, step = whole(p->a.rank);

@@ -70,20 +70,17 @@ CPU_KERNEL static void mask_row(float *mask, int n, const struct dropout *drop, 
 
 #if defined(__x86_64__)
 
-#define MASK_CODE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
-
 /* A group is eight Philox blocks, 64 columns, in the low halves of eight 64-bit lanes: lane 2 i has block i and
  * lane 2 i + 1 block 4 + i, so that the words come out in order. Several groups hide each other's waiting. */
 enum { GROUPS = 4, GROUP = 64 };
 
 bool cpu_keep_here(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    return cpu_has_avx512();
 }
 
 /* dropout_keep of 64 n_groups columns from 8 col8 on, a bit each. n_groups is constant where it is inlined. */
-MASK_CODE CPU_INLINE void keep_groups(uint32_t *keep, const int n_groups, const struct dropout *drop, size_t row,
+CPU_AVX512 CPU_INLINE void keep_groups(uint32_t *keep, const int n_groups, const struct dropout *drop, size_t row,
                                       uint32_t col8)
 {
     const __m512i m0 = _mm512_set1_epi64(0xD2511F53), m1 = _mm512_set1_epi64(0xCD9E8D57);
@@ -120,7 +117,7 @@ MASK_CODE CPU_INLINE void keep_groups(uint32_t *keep, const int n_groups, const 
     }
 }
 
-MASK_CODE void cpu_keep(uint32_t *keep, int n, const struct dropout *drop, size_t row, uint32_t col)
+CPU_AVX512 void cpu_keep(uint32_t *keep, int n, const struct dropout *drop, size_t row, uint32_t col)
 {
     uint32_t col8 = col / 8;
     for (; n > 2 * GROUP; n -= GROUPS * GROUP, col8 += GROUPS * GROUP / 8, keep += GROUPS * GROUP / 32)
@@ -131,7 +128,7 @@ MASK_CODE void cpu_keep(uint32_t *keep, int n, const struct dropout *drop, size_
         keep_groups(keep, 1, drop, row, col8);
 }
 
-MASK_CODE static void mask_by_bits(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
+CPU_AVX512 static void mask_by_bits(float *mask, int n, const struct dropout *drop, size_t row, uint32_t col)
 {
     const __m512 scale = _mm512_set1_ps(dropout_scale(dropout_threshold(drop->p)));
     uint32_t keep[GROUPS * GROUP / 32];

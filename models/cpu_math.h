@@ -4,10 +4,14 @@
  * AVX-512, AVX2 with FMA and any x86-64, of which the program takes the best at its start; elsewhere there
  * is one. A kernel is static: clang 14 gives a public one a name that other files do not find. Sums in a
  * loop marked "omp simd reduction" run in as many lanes as the machine has, so their last bits belong to
- * the kind of processor (which describe names), not to the number of threads. */
+ * the kind of processor (which describe names), not to the number of threads.
+ *
+ * Code by intrinsics is marked CPU_AVX2, CPU_AVX512 or CPU_AVX512_BF16: it compiles for any x86-64 and runs where
+ * cpu_has_avx2, cpu_has_avx512 or cpu_has_avx512_bf16 says so. */
 #ifndef MODELS_CPU_MATH_H
 #define MODELS_CPU_MATH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -23,6 +27,28 @@
 #define CPU_KEEP_LOOP
 #endif
 #define CPU_INLINE static inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#define CPU_AVX2 __attribute__((target("avx2,fma")))
+#define CPU_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
+#define CPU_AVX512_BF16 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")))
+
+static inline bool cpu_has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+static inline bool cpu_has_avx512(void)
+{
+    return cpu_has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static inline bool cpu_has_avx512_bf16(void)
+{
+    return cpu_has_avx512() && __builtin_cpu_supports("avx512bf16");
+}
+#endif
 
 /* e^x to 2e-7 relative for -87 <= x <= 88 (1.3e-7 with FMA; test_ops tries every 37th float). Outside, the
  * value at the nearer end: no infinity, no denormal number. NaN stays NaN. x = n ln 2 + r with |r| <= ln 2 / 2,

@@ -106,6 +106,7 @@ struct backend_ops {
     const char *name;      /* "cpu", "cuda" */
     const char *precision; /* "float32", "bf16" */
     size_t value_bytes;    /* 4, or 2 */
+    bool is_host;          /* it computes on the host's processor, in the host's memory */
     size_t keep_words;     /* of attn_args.keep, per query row and head, that serve attention; 0: unused */
 
     /* How many devices there are that compute alike, bit for bit; 0: none. The CPU is one. */

@@ -66,7 +66,7 @@ static double kib_of(const char *path, const char *word)
 size_t bench_free_bytes(const struct backend_ops *ops)
 {
     struct rlimit limit;
-    if (strcmp(ops->name, "cpu") != 0)
+    if (!ops->is_host)
         return 0;
     double bytes = 1024 * kib_of("/proc/meminfo", "MemAvailable:");
     if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
@@ -205,18 +205,6 @@ static struct train_limits limits_of(const struct bench *b, int n_abreast)
     return l;
 }
 
-/* Whether passes of so many clients are to be cut further, as compute.memory does it. */
-static bool is_too_large(const struct bench *b, const struct t5 *model, const struct train_limits *limits, size_t planned)
-{
-    const struct bench_spec *s = &b->spec;
-    if (s->memory_bytes > 0)
-        return planned == 0 || (double)planned > s->memory_bytes;
-    if (strcmp(t5_ops(model)->name, "cpu") != 0 || limits->max_members == 1)
-        return false;
-    size_t by_one = trainer_plan(model, &s->lora, limits, &b->job.hyper, 1);
-    return by_one == 0 || (double)by_one > TRAINER_CPU_BYTES;
-}
-
 /* As many clients a pass as memory_bytes allows. */
 static enum err_code fit(struct bench *b, const struct t5 *model, struct train_limits *limits, struct err *e)
 {
@@ -225,7 +213,9 @@ static enum err_code fit(struct bench *b, const struct t5 *model, struct train_l
         *limits = limits_of(b, n);
         b->totals.n_abreast = n;
         size_t planned = trainer_plan(model, &s->lora, limits, &b->job.hyper, s->n_threads);
-        if (is_too_large(b, model, limits, planned)) {
+        bool fits = s->memory_bytes > 0 ? planned > 0 && (double)planned <= s->memory_bytes
+                                        : trainer_is_small(model, &s->lora, limits, &b->job.hyper);
+        if (!fits) {
             if (n > 1)
                 continue;
             return err_set(e, ERR_LIMIT, "a pass of one client needs %.0f MiB, allowed are %.0f",
@@ -240,7 +230,7 @@ static enum err_code fit(struct bench *b, const struct t5 *model, struct train_l
 static size_t program_bytes(const struct t5 *model)
 {
     size_t resident = mem_resident_bytes(), weights = t5_bytes(model);
-    return strcmp(t5_ops(model)->name, "cpu") == 0 && resident > weights ? resident - weights : 0;
+    return t5_ops(model)->is_host && resident > weights ? resident - weights : 0;
 }
 
 enum err_code bench_open(struct bench **out, const struct t5 *model, const struct bench_spec *spec,
@@ -383,7 +373,7 @@ static enum err_code fill_square(const struct backend_ops *ops, struct backend *
 enum err_code bench_product(const struct backend_ops *ops, int n_threads, double seconds,
                             double *flop_per_s, struct err *e)
 {
-    int n = strcmp(ops->name, "cpu") == 0 ? PRODUCT_CPU : PRODUCT_GPU;
+    int n = ops->is_host ? PRODUCT_CPU : PRODUCT_GPU;
     size_t n_bytes = (size_t)n * (size_t)n * ops->value_bytes;
     struct backend *b = NULL;
     void *m[3] = {NULL, NULL, NULL};

@@ -27,7 +27,7 @@ struct bench_spec {
     float dropout;
     int n_threads;
     uint64_t seed;
-    double memory_bytes; /* of a pass at most: the cohort is cut into passes of so many clients; 0: TRAINER_CPU_BYTES, any on a GPU */
+    double memory_bytes; /* of a pass at most: the cohort is cut into passes of so many clients; 0: trainer_is_small */
     int n_parts;         /* of the cohort, each for a GPU (models/crew.h) */
 };
 

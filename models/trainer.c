@@ -117,6 +117,15 @@ size_t trainer_plan(const struct t5 *model, const struct lora_spec *lora,
     return all;
 }
 
+bool trainer_is_small(const struct t5 *model, const struct lora_spec *lora, const struct train_limits *limits,
+                      const struct train_hyper *hyper)
+{
+    if (!t5_ops(model)->is_host || !lora || limits->max_members == 1)
+        return true;
+    size_t n_bytes = trainer_plan(model, lora, limits, hyper, 1);
+    return n_bytes > 0 && (double)n_bytes <= TRAINER_CPU_BYTES;
+}
+
 enum err_code trainer_open(struct trainer **out, const struct t5 *model,
                            const struct lora_spec *lora, const struct train_limits *limits,
                            int n_threads, struct err *e)

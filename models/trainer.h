@@ -63,8 +63,7 @@ struct train_limits {
         max_target_rows; /* tokens of the largest step; 0: the product of the above */
 };
 
-/* What a pass on the CPU may take when nobody says otherwise: a larger one is not faster. Counted by trainer_plan for
- * one thread, so that neither the machine nor the number of threads cuts a cohort. A pass of one client may take more. */
+/* What a pass on the CPU may take when nobody says otherwise: a larger one is not faster. */
 #define TRAINER_CPU_BYTES (1.5 * 0x1p30)
 
 struct trainer;
@@ -73,6 +72,11 @@ struct trainer;
  * than can be counted. */
 size_t trainer_plan(const struct t5 *model, const struct lora_spec *lora,
                     const struct train_limits *limits, const struct train_hyper *hyper, int n_threads);
+/* Whether a pass is small enough when nobody says how much it may take: on the CPU TRAINER_CPU_BYTES, planned for one
+ * thread, so that neither the machine nor its threads cut a cohort, or one client's, whatever that takes; elsewhere
+ * always. */
+bool trainer_is_small(const struct t5 *model, const struct lora_spec *lora, const struct train_limits *limits,
+                      const struct train_hyper *hyper);
 
 /* The model is shared and only read. n_threads work inside a pass. lora NULL: full fine-tuning,
  * where limits' max_members and rows count for the jobs, and a pass is planned for one member.

@@ -105,7 +105,7 @@ enum err_code bench_machine_open(struct bench_machine *m, const char *backend, c
     code = peak_find(&m->peak, peak, m->choice.ops, m->choice.about, n_threads, e);
     if (code)
         return err_in(e, code, "--peak");
-    m->watts = watts_open(strcmp(m->choice.ops->name, "cpu") != 0, m->why_no_watts);
+    m->watts = watts_open(!m->choice.ops->is_host, m->why_no_watts);
     m->about = (struct watts_about){.clock_mhz = (double)NAN, .limit_w = (double)NAN};
     if (m->watts)
         watts_about(m->watts, &m->about);

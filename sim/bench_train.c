@@ -138,7 +138,7 @@ static void print_shares(const struct bench_result *r, int steps, const struct b
     printf("%-18s %10.3f %6.1f%% %10.4g %10.4g %7.1f%% %10.3f\n", "step", 1e3 * step_s, 100.0, 1e-9 * flop,
            1e-9 * flop / step_s, 100 * flop / step_s / m->peak.flop_per_s, 1e3 * lost_s);
     printf("lost: beyond what the flop, here with the adapters', take at the peak. Each operation is waited for%s\n",
-           strcmp(m->choice.ops->name, "cpu") == 0 ? "" : ": this step is slower than the one above");
+           m->choice.ops->is_host ? "" : ": this step is slower than the one above");
     if (best > PEAK_DOUBT)
         printf("a part is %.0f %% above the peak, which was then not this machine's best: measure it at rest, or state "
                "it with --peak\n",

@@ -147,7 +147,7 @@ static enum err_code open_buffers(struct learner *l, struct err *e)
 {
     const struct learner_spec *s = &l->spec;
     size_t k = s->n_per_round, steps = l->most_steps, batch = s->dealing.batch, size = l->size, bytes, slots;
-    l->resident = strcmp(t5_ops(l->model)->name, "cpu") == 0 ? (double)mem_resident_bytes() : 0;
+    l->resident = t5_ops(l->model)->is_host ? (double)mem_resident_bytes() : 0;
     if (!size_mul3(k, size, sizeof(float), &bytes) || !size_mul3(k, steps, batch, &slots) ||
         !size_mul(slots, sizeof(l->sample[0]), &slots))
         return err_set(e, ERR_LIMIT, "%zu adapters of %zu values do not fit in memory", k, size);

@@ -43,7 +43,7 @@ struct learner_spec {
     struct split_dealing dealing; /* what a client uses in a round; hyper.local_steps follows from it */
     int chunk;               /* clients per pass; 0: all of a part */
     int n_parts;             /* of a cohort, 1 .. CREW_MAX_PARTS, each for a GPU */
-    double memory_bytes;     /* of a training pass at most, weights aside; 0: 0.9 of a GPU's, TRAINER_CPU_BYTES */
+    double memory_bytes;     /* of a training pass at most, weights aside; 0: 0.9 of a GPU's, else trainer_is_small */
     int n_workers;           /* threads of a pass */
     size_t eval_samples;     /* 0: no evaluation on the way; data.n_test 0: none at the end */
     int eval_batch;          /* sequences per pass */

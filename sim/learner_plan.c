@@ -123,20 +123,14 @@ struct train_limits learner_limits(const struct learner_spec *s, const struct da
     return t;
 }
 
-/* On the CPU one client's pass may take any number when the scenario names none. */
-static bool is_by_default(const struct learner_spec *s, const struct t5 *model)
-{
-    return s->memory_bytes <= 0 && strcmp(t5_ops(model)->name, "cpu") == 0;
-}
-
-/* Bytes that a pass may take. */
+/* Bytes that a pass may take; 0: what trainer_is_small says. */
 static double room_of(const struct learner_spec *s, const struct t5 *model)
 {
     const struct backend_ops *ops = t5_ops(model);
     if (s->memory_bytes > 0)
         return s->memory_bytes;
-    if (is_by_default(s, model))
-        return TRAINER_CPU_BYTES;
+    if (ops->is_host)
+        return 0;
     double weights = (double)t5_n_flat(model) * (double)sizeof(float);
     if (ops->value_bytes != sizeof(float))
         weights += (double)t5_n_flat(model) * (double)ops->value_bytes;
@@ -147,15 +141,12 @@ enum err_code learner_fit(struct learner_spec *s, const struct t5 *model, const 
                           const struct split *split, size_t most_steps, struct err *e)
 {
     double room = room_of(s, model);
-    bool is_free = is_by_default(s, model);
-    if (is_free && s->is_full)
-        return OK;
+    const struct lora_spec *lora = s->is_full ? NULL : &s->lora;
     for (size_t chunk = learner_chunk(s);; chunk = (chunk + 1) / 2) {
         s->chunk = (int)chunk;
         struct train_limits limits = learner_limits(s, train, split, most_steps);
-        size_t needs =
-            trainer_plan(model, s->is_full ? NULL : &s->lora, &limits, &s->hyper, is_free ? 1 : s->n_workers);
-        if ((needs > 0 && (double)needs <= room) || (is_free && chunk == 1))
+        size_t needs = trainer_plan(model, lora, &limits, &s->hyper, s->n_workers);
+        if (room == 0 ? trainer_is_small(model, lora, &limits, &s->hyper) : needs > 0 && (double)needs <= room)
             return OK;
         if (chunk > 1 && !s->is_full) /* there a pass is one client's anyway */
             continue;

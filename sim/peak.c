@@ -30,7 +30,7 @@ enum err_code peak_find(struct peak *out, const char *stated, const struct backe
                         const char *about, int n_threads, struct err *e)
 {
     bool is_bf16 = strcmp(ops->precision, "bf16") == 0;
-    const struct sheet *sheet = strcmp(ops->name, "cpu") == 0 ? NULL : sheet_of(about);
+    const struct sheet *sheet = ops->is_host ? NULL : sheet_of(about);
     if (stated) {
         snprintf(out->source, sizeof(out->source), "stated");
         return text_quantity(stated, UNIT_FLOP_PER_S, 1e6, 1e18, &out->flop_per_s, e);

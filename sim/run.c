@@ -78,7 +78,7 @@ static void say_backend(const struct run *r)
     if (c->passed_over[0] && has_driver)
         log_note(r->log, "no GPU is used: %s", c->passed_over);
     char threads[32] = "";
-    if (strcmp(c->ops->name, "cpu") == 0) /* a GPU has no use for them */
+    if (c->ops->is_host) /* a GPU has no use for them */
         snprintf(threads, sizeof(threads), ", %d worker%s", r->perf.n_workers,
                  r->perf.n_workers == 1 ? "" : "s");
     log_note(r->log, "backend %s, %s%s: %s", c->ops->name, c->ops->precision, threads, c->about);
@@ -94,7 +94,7 @@ static int n_parts_of(const struct scenario *s)
 static void say_gpus(const struct run *r)
 {
     int n_parts = n_parts_of(r->s), n = learner_devices(r->learner);
-    if (n_parts > 1 && strcmp(r->choice.ops->name, "cpu") == 0)
+    if (n_parts > 1 && r->choice.ops->is_host)
         log_note(r->log, "compute.gpus: the CPU trains a cohort's %d parts one after another", n_parts);
     else if (n_parts > n)
         log_note(r->log, "compute.gpus: a cohort's %d parts share the %d GPU%s here", n_parts, n, n == 1 ? "" : "s");

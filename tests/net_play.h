@@ -200,16 +200,20 @@ static inline struct play *play_new(const char *network, size_t n_clients, uint6
     return p;
 }
 
-/* Its plan alone. */
-static inline struct plan *play_plan_of(const char *network, size_t n_clients, uint64_t seed)
+/* Its plan alone; p is given up. */
+static inline struct plan *play_plan_only(struct play *p)
 {
-    struct play *p = play_new(network, n_clients, seed);
     struct plan *plan = NULL;
     struct err e = {0};
     if (play_plan(p, &plan, &e))
         TEST_FAIL("%s", e.text);
     free(p);
     return plan;
+}
+
+static inline struct plan *play_plan_of(const char *network, size_t n_clients, uint64_t seed)
+{
+    return play_plan_only(play_new(network, n_clients, seed));
 }
 
 /* A network, the text of "x.json", is refused with these words, which the file's name comes before. */

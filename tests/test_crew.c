@@ -1,6 +1,7 @@
 /* A cohort cut into parts for several devices: every client once, the same bytes for any number of devices, one
  * part's results to rounding. */
 #include "tests/lab_backend.h"
+#include "tests/made_up.h"
 #include "tests/test.h"
 
 #include "models/crew.h"
@@ -13,36 +14,6 @@ static const struct t5_config CONFIG = {VOCAB, 16, 8, 16, 2, 1, 1, 32, 128, 1e-6
 static const struct lora_spec LORA = {
     .rank = 4, .alpha = 8, .dropout = 0.05f, .targets = LORA_Q | LORA_V};
 
-/* --- the backend, on a machine with so many devices of its kind: each is one of those that are there --- */
-
-static int one(void)
-{
-    return 1;
-}
-
-static int two(void)
-{
-    return 2;
-}
-
-static int three(void)
-{
-    return 3;
-}
-
-static enum err_code open_any(struct backend **out, int device, int n_threads, struct err *e)
-{
-    return LAB_BACKEND.open(out, device % LAB_BACKEND.n_devices(), n_threads, e);
-}
-
-static struct backend_ops machine_of(int n_devices)
-{
-    struct backend_ops o = LAB_BACKEND;
-    o.n_devices = n_devices == 1 ? one : n_devices == 2 ? two : three;
-    o.open = open_any;
-    return o;
-}
-
 /* --- the work --- */
 
 struct bench {
@@ -52,14 +23,6 @@ struct bench {
     size_t n; /* values of an adapter */
 };
 
-static const int32_t *tokens(struct arena *a, uint32_t owner, int n)
-{
-    int32_t *id = ARENA_NEW(a, int32_t, (size_t)n);
-    for (int i = 0; i < n; i++)
-        id[i] = 3 + (int32_t)rng_below(11, RNG_ORDER, owner, (uint64_t)i, VOCAB - 3);
-    return id;
-}
-
 static struct train_member member(struct arena *a, uint32_t c)
 {
     const struct sample **list = ARENA_NEW(a, const struct sample *, STEPS * BATCH);
@@ -68,8 +31,8 @@ static struct train_member member(struct arena *a, uint32_t c)
         struct sample *s = ARENA_NEW(a, struct sample, 1);
         s->n_input = 2 + (int)((c + i) % (MAX_IN - 1));
         s->n_target = 1 + (int)((c + 2 * i) % MAX_OUT);
-        s->input = tokens(a, 8 * c + i, s->n_input);
-        s->target = tokens(a, 1000 + 8 * c + i, s->n_target);
+        s->input = made_up_tokens(a, 8 * c + i, s->n_input, VOCAB, false);
+        s->target = made_up_tokens(a, 1000 + 8 * c + i, s->n_target, VOCAB, false);
         list[i] = s;
     }
     n_per_step[0] = 1 + (int)(c % BATCH);
@@ -105,7 +68,7 @@ struct outcome {
 
 static void train(struct bench *b, int n_devices, int n_parts, size_t n_abreast, struct outcome *out)
 {
-    struct backend_ops ops = machine_of(n_devices);
+    struct backend_ops ops = lab_machine(n_devices);
     struct t5 *model = NULL;
     struct crew *crew = NULL;
     struct err e = {0};
@@ -200,7 +163,7 @@ static void passes_of_a_part_are_its_own(void)
 
 static void a_replica_has_the_same_weights_and_hash(void)
 {
-    struct backend_ops ops = machine_of(2);
+    struct backend_ops ops = lab_machine(2);
     struct t5 *model = NULL, *other = NULL;
     struct err e = {0};
     struct arena a = {0};
@@ -229,7 +192,7 @@ static void a_failure_of_any_worker_comes_out(void)
     struct err e = {0};
     struct t5 *model = NULL;
     struct crew *crew = NULL;
-    struct backend_ops ops = machine_of(2);
+    struct backend_ops ops = lab_machine(2);
     struct outcome out;
     bench_init(&b);
     out.adapter = ARENA_NEW(&b.a, float, N_CLIENTS * b.n);

@@ -3,6 +3,7 @@
 #include "sim/base/json.h"
 #include "sim/base/mem.h"
 #include "sim/base/rng.h"
+#include "tests/made_up.h"
 #include "tests/program.h"
 
 enum { N_CLIENTS = 3, BATCH = 2, STEPS = 2, PER_CLIENT = BATCH * STEPS, VOCAB = 50 };
@@ -21,14 +22,6 @@ struct bench {
     size_t n;
 };
 
-static const int32_t *tokens(struct arena *a, uint32_t owner, int n)
-{
-    int32_t *id = ARENA_NEW(a, int32_t, (size_t)n);
-    for (int i = 0; i < n; i++)
-        id[i] = 3 + (int32_t)rng_below(11, RNG_ORDER, owner, (uint64_t)i, VOCAB - 3);
-    return id;
-}
-
 static void begin(struct bench *b)
 {
     struct err e = {0};
@@ -39,8 +32,8 @@ static void begin(struct bench *b)
         struct sample *x = &b->sample[i];
         x->n_input = 5 + i;
         x->n_target = 2 + i % 5;
-        x->input = tokens(&b->a, 2 * (uint32_t)i, x->n_input);
-        x->target = tokens(&b->a, 2 * (uint32_t)i + 1, x->n_target);
+        x->input = made_up_tokens(&b->a, 2 * (uint32_t)i, x->n_input, VOCAB, false);
+        x->target = made_up_tokens(&b->a, 2 * (uint32_t)i + 1, x->n_target, VOCAB, false);
         b->list[i] = x;
     }
     for (int c = 0; c < N_CLIENTS; c++)

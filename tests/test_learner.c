@@ -1,5 +1,6 @@
 /* The learner's lanes: chunks of several devices side by side, joined in any order. The machine has the CPU as often
  * as is said. */
+#include "tests/lab_backend.h"
 #include "tests/test.h"
 
 #include "models/crew.h"
@@ -7,35 +8,6 @@
 #include "sim/learner.h"
 
 enum { N_PER_ROUND = 5, N_ROUNDS = 2, N_CLIENTS = 8 };
-
-static int one(void)
-{
-    return 1;
-}
-
-static int two(void)
-{
-    return 2;
-}
-
-static int three(void)
-{
-    return 3;
-}
-
-static enum err_code open_cpu(struct backend **out, int device, int n_threads, struct err *e)
-{
-    (void)device;
-    return backend_find("cpu")->open(out, 0, n_threads, e);
-}
-
-static struct backend_ops machine_of(int n_devices)
-{
-    struct backend_ops o = *backend_find("cpu");
-    o.n_devices = n_devices == 1 ? one : n_devices == 2 ? two : three;
-    o.open = open_cpu;
-    return o;
-}
 
 static struct learner_spec spec_of(const struct backend_ops *ops, int n_parts)
 {
@@ -98,7 +70,7 @@ struct outcome {
 
 static void play(int n_devices, int n_parts, struct outcome *out)
 {
-    struct backend_ops ops = machine_of(n_devices);
+    struct backend_ops ops = lab_machine(n_devices);
     struct learner_spec spec = spec_of(&ops, n_parts);
     struct pool *pool = NULL;
     struct learner *l = NULL;

@@ -240,22 +240,12 @@ static void lazy_and_full_pruned_or_not_agree_under_traces(void)
 
 /* --- starts and caps --- */
 
-static struct plan *plan_of(struct play *p)
-{
-    struct plan *plan = NULL;
-    struct err e = {0};
-    if (play_plan(p, &plan, &e))
-        TEST_FAIL("%s", e.text);
-    free(p);
-    return plan;
-}
-
 static void clients_begin_at_places_of_their_own_by_the_seed(void)
 {
     const char *path = ragged_trace();
     struct play *p = play_of("{\"trace\": \"%s\"}", path);
     p->group_clients[0] = 1000;
-    struct plan *plan = plan_of(p);
+    struct plan *plan = play_plan_only(p);
     double period_s = rates_period_s(plan->class[0].rates[NET_DOWN]), sum = 0;
     for (size_t i = 0; i < 1000; i++) {
         double start_s = plan_start_s(plan, &plan->class[0], i);
@@ -274,7 +264,7 @@ static void down_and_up_cap_a_trace_where_they_are_stated(void)
     const char *path = write_trace("cap.csv", "s,down,up\n0,8,1\n1,80,2\n2,0,3\n");
     struct play *p = play_of("{\"trace\": \"%s\", \"down\": \"10Mbps\"}", path);
     p->group_clients[0] = 1;
-    struct plan *plan = plan_of(p);
+    struct plan *plan = play_plan_only(p);
     const struct plan_class *c = &plan->class[0];
     CHECK_REL(c->own_bps[NET_DOWN], 10e6 * ETA, 1e-12);
     CHECK_REL(c->own_bps[NET_UP], 3e6 * ETA, 1e-12);
@@ -290,7 +280,7 @@ static void a_direction_without_a_column_stays_constant(void)
     const char *path = write_trace("one.csv", "second,mbit_per_s,up_x\n0,5,\n1,7,\n");
     struct play *p = play_of("{\"trace\": {\"file\": \"%s\", \"down\": \"mbit_per_s\"}}", path);
     p->group_clients[0] = 1;
-    struct plan *plan = plan_of(p);
+    struct plan *plan = play_plan_only(p);
     CHECK_TRUE(plan->class[0].rates[NET_DOWN] && !plan->class[0].rates[NET_UP]);
     CHECK_REL(plan->class[0].own_bps[NET_UP], 10e6 * ETA, 1e-12);
     plan_close(plan);

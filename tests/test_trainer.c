@@ -1,6 +1,7 @@
 /* Local training of a cohort: alone as in company, whatever the threads; optimizers; finite
  * differences. */
 #include "tests/lab_backend.h"
+#include "tests/made_up.h"
 #include "tests/test.h"
 
 #include <pthread.h>
@@ -28,15 +29,6 @@ struct bench {
     size_t n; /* values of an adapter */
 };
 
-static const int32_t *tokens(struct arena *a, uint32_t owner, int n)
-{
-    int32_t *id = ARENA_NEW(a, int32_t, (size_t)n);
-    for (int i = 0; i < n; i++)
-        id[i] = 3 + (int32_t)rng_below(11, RNG_ORDER, owner, (uint64_t)i, VOCAB - 3);
-    id[n - 1] = 1;
-    return id;
-}
-
 static void bench_init(struct bench *b, const struct lora_spec *s)
 {
     struct lora_layout l;
@@ -47,8 +39,8 @@ static void bench_init(struct bench *b, const struct lora_spec *s)
         struct sample *x = &b->sample[i];
         x->n_input = 1 + (int)rng_below(11, RNG_PICK, (uint32_t)i, 0, 40);
         x->n_target = 1 + (int)rng_below(11, RNG_PICK, (uint32_t)i, 1, 12);
-        x->input = tokens(&b->a, 2 * (uint32_t)i, x->n_input);
-        x->target = tokens(&b->a, 2 * (uint32_t)i + 1, x->n_target);
+        x->input = made_up_tokens(&b->a, 2 * (uint32_t)i, x->n_input, VOCAB, true);
+        x->target = made_up_tokens(&b->a, 2 * (uint32_t)i + 1, x->n_target, VOCAB, true);
     }
     for (int c = 0; c < N_CLIENTS; c++) {
         const struct sample **list = ARENA_NEW(&b->a, const struct sample *, PER_CLIENT);

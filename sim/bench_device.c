@@ -4,6 +4,7 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -175,6 +176,14 @@ static int n_measured(const struct session *s)
     return n;
 }
 
+/* x to four digits: no step is timed better, and somebody reads the profile. */
+static double to_figures(double x)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%.4g", x);
+    return strtod(text, NULL);
+}
+
 /* At least one row is measured. */
 static void make_device(const struct session *s, struct device *d, struct roofline_fit *fit)
 {
@@ -185,17 +194,20 @@ static void make_device(const struct session *s, struct device *d, struct roofli
             point[n++] = s->row[i].point;
     roofline_fit(n, point, fit);
     *d = (struct device){.roof = fit->roof, .memory_bytes = s->memory_bytes, .measure_source = "measured"};
+    d->roof.flop_per_s = to_figures(fit->roof.flop_per_s);
+    d->roof.bytes_per_s = to_figures(fit->roof.bytes_per_s);
+    d->roof.overhead_s = to_figures(fit->roof.overhead_s);
     snprintf(d->name, sizeof(d->name), "%s", s->a->name);
     double tdp_w = s->a->tdp ? s->tdp_w : isnan(s->m.about.limit_w) ? 0 : s->m.about.limit_w;
     d->tdp_w = tdp_w;
-    d->idle_w = isnan(s->idle_w) ? DEVICE_IDLE_SHARE * tdp_w : s->idle_w;
+    d->idle_w = isnan(s->idle_w) ? DEVICE_IDLE_SHARE * tdp_w : to_figures(s->idle_w);
     for (int i = 0; i < s->n; i++) {
         const struct row *r = &s->row[i];
         struct device_measure *m = &d->measure[d->n_measures++];
         snprintf(m->model, sizeof(m->model), "%s", r->model);
         m->minibatch = r->minibatch;
-        m->step_s = m->opt_step_s = r->is_out_of_memory ? 0 : r->result.median_s;
-        m->watts = isnan(r->result.watts) ? tdp_w : r->result.watts;
+        m->step_s = m->opt_step_s = r->is_out_of_memory ? 0 : to_figures(r->result.median_s);
+        m->watts = isnan(r->result.watts) ? tdp_w : to_figures(r->result.watts);
     }
 }
 

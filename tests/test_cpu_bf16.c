@@ -46,8 +46,8 @@ static double mean(const char *folder, const char *column)
     return sum;
 }
 
-/* Rounding moves the loss of a round of four clients by up to 4 % either way, and what they learned by up to 3 %,
- * seeds tried; over the rounds it averages out. */
+/* This seed ends within 1 % by oneDNN's AVX-512 bf16 and our own products. Other roundings, other seeds: seeds 2 to 8
+ * move the last round's loss by up to 2.6 %, what was learned by up to 2.3 %, either way. */
 static void it_learns_what_float32_learns(void)
 {
     CHECK_INT(program(RUN "--set output.dir=float32"), 0);
@@ -57,8 +57,10 @@ static void it_learns_what_float32_learns(void)
     CHECK_HAS(program_text("bf16/performance.json"), "oneDNN");
     double a = last("float32", "eval_loss"), b = last("bf16", "eval_loss");
     CHECK_TRUE(a < 3); /* from 4.4 */
-    CHECK_NEAR(b, a, 0.03 * a);
-    CHECK_NEAR(mean("bf16", "train_loss"), mean("float32", "train_loss"), 0.01 * mean("float32", "train_loss"));
+    double most = strstr(program_text("bf16/performance.json"), "avx512_core_bf16") ? 0.01 : 0.03;
+    CHECK_NEAR(b, a, most * a);
+    CHECK_NEAR(last("bf16", "train_loss"), last("float32", "train_loss"), most * last("float32", "train_loss"));
+    CHECK_NEAR(mean("bf16", "train_loss"), mean("float32", "train_loss"), most * mean("float32", "train_loss"));
 }
 
 static void it_repeats_to_the_byte_whatever_the_threads(void)

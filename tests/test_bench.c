@@ -367,6 +367,13 @@ static void a_quick_profile_drives_a_scenario(void)
     CHECK_NEAR(number(row, "minibatch"), 8, 0);
     CHECK_INT(json_quantity(row, "step", UNIT_TIME_S, 0, 1e9, NULL, &step_s, &e), OK);
     CHECK_REL(trained_s, 2 * step_s, 1e-9);
+    /* Four digits of the step behind the tokens a second, 8 x (8 + 4) a step. */
+    struct json about, steps;
+    char four[32];
+    CHECK_INT(json_object(json_root(doc), "measured_on", &about, &e), OK);
+    CHECK_INT(json_array(about, "steps", &steps, &e), OK);
+    snprintf(four, sizeof(four), "%.4g", 96 / number(json_at(steps, 3), "tokens_per_s"));
+    CHECK_NEAR(step_s, strtod(four, NULL), 0);
     json_close(doc);
     csv_close(c);
 }

@@ -81,6 +81,8 @@ static void train(struct bench *b, int n_devices, int n_parts, size_t n_abreast,
         TEST_FAIL("%s", e.text);
     else
         CHECK_INT(crew_size(crew), n_devices < n_parts ? n_devices : n_parts);
+    for (int part = 0; crew && part < n_parts; part++)
+        CHECK_INT(crew_worker_of(crew, part), part % crew_size(crew));
     crew_close(crew);
     t5_close(model);
 }

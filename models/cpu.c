@@ -67,10 +67,13 @@ static enum err_code cpu_bf16_open(struct backend **out, int device, int n_threa
     return open_as(out, &cpu_bf16_backend, n_threads, e);
 }
 
-/* Which copy of the kernels runs, see CPU_KERNEL. */
+/* Which copy of the kernels runs, see CPU_KERNEL. A sanitized build has one, beside which products of few rows are
+ * those of the processor. */
 static const char *kernels_name(void)
 {
-#if defined(__x86_64__)
+#if defined(VERYEDGE_SANITIZED)
+    return "sanitized";
+#elif defined(__x86_64__)
     if (cpu_has_avx512())
         return "x86-64-v4";
     if (cpu_has_avx2())

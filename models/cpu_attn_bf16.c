@@ -236,7 +236,9 @@ CPU_AVX512_BF16 static float probabilities(float *s, float *dp, int n, int end, 
 {
     __m512 sum = _mm512_setzero_ps(), down = _mm512_set1_ps(lse), times = _mm512_set1_ps(scale);
     for (int j = 0; j < end; j += LANES) {
-        __mmask16 here = cpu_lanes(n - j), kept = keep ? (__mmask16)(keep[j / WIDE] >> (j & LANES)) & here : here;
+        __mmask16 here = cpu_lanes(n - j), kept = here;
+        if (keep)
+            kept = (__mmask16)(keep[j / WIDE] >> (j & LANES) & here);
         __m512 x = _mm512_maskz_mov_ps(here, exp_of(_mm512_sub_ps(with_bias(s, bias, j, here), down)));
         __m512 y = _mm512_mul_ps(_mm512_maskz_loadu_ps(kept, dp + j), times);
         sum = _mm512_fmadd_ps(x, y, sum);

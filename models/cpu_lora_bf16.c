@@ -105,7 +105,9 @@ CPU_AVX512_BF16 static void add_row(uint16_t *dx, const float *g, const uint32_t
 {
     for (int j = 0; j < d; j += LANES) {
         __mmask16 here = cpu_lanes(d - j);
-        __mmask16 kept = keep ? (__mmask16)(keep[j / (2 * LANES)] >> (j & LANES)) & here : here;
+        __mmask16 kept = here;
+        if (keep)
+            kept = (__mmask16)(keep[j / (2 * LANES)] >> (j & LANES) & here);
         __m512 x = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, dx + j)), 16));
         x = _mm512_mask3_fmadd_ps(_mm512_maskz_loadu_ps(kept, g + j), _mm512_set1_ps(scale), x, kept);
         _mm256_mask_storeu_epi16(dx + j, here, (__m256i)_mm512_cvtneps_pbh(x));

@@ -37,7 +37,6 @@ pack() {
   strip --strip-debug "$to"/bin/* "$to"/lib/* 2>/dev/null || true
   cp -r "$top/models/tiny" "$to/home/models/"
   cp -r "$top/tests/vectors/t5" "$to/tests/"
-  [ -d "$top/../shared/reference/small-shape" ] && cp -r "$top/../shared/reference/small-shape" "$to/tests/t5/"
   cp "$top"/scenarios/*.json "$to/scenarios/"
   cp -r "$top/scenarios/optimizers" "$to/scenarios/"
   rm -f "$to.tar.gz" "$to.tar.xz"
@@ -142,9 +141,14 @@ $(sed -n 's/^flop *//p' "$out/$name.log" | sed 's/, 4 x.*attention//'); $(sed -n
   fi
 }
 
-# The operations at few sizes, every kernel among them.
+# races LOG: accesses that race in kernels of ours. Those of cuBLASLt (nvjet_*) order their copies into shared memory by
+# barriers that racecheck does not follow.
+races() { grep -E '^=========.*(Read|Write) access at' "$1" | grep -v 'access at nvjet_'; }
+
+# The operations at few sizes, every kernel among them; VERYEDGE_SANITIZER_S: seconds each tool may take.
 sanitizer() { # TOOL
   name=sanitizer-$1
+  limit=${VERYEDGE_SANITIZER_S:-180}
   wanted "$name" || return 0
   tool=
   for path in "$(command -v compute-sanitizer)" /usr/local/cuda/bin/compute-sanitizer \
@@ -154,16 +158,19 @@ sanitizer() { # TOOL
   [ -n "$tool" ] || { say skip "$name" "compute-sanitizer is not here"; return 0; }
   [ -z "$loader" ] || { say skip "$name" "the C library here is too old to start without our loader"; return 0; }
   [ -x "$home/bin/test_cuda" ] || { say skip "$name" "test_cuda was not packed"; return 0; }
-  VERYEDGE_TEST_FEW=1 timeout 60 "$tool" --tool "$1" --error-exitcode 9 "$home/bin/test_cuda" >"$out/$name.log" 2>&1
-  case $? in
+  VERYEDGE_TEST_FEW=1 timeout "$limit" "$tool" --tool "$1" --error-exitcode 9 "$home/bin/test_cuda" >"$out/$name.log" 2>&1
+  rc=$?
+  found=$(grep -m 1 -E '^========= +(Invalid|Program hit|Error|Race|Barrier|Warning)' "$out/$name.log")
+  if [ "$1" = racecheck ] && [ "$rc" -ne 1 ] && [ -n "$found" ] && ! races "$out/$name.log" >/dev/null; then
+    found=
+    [ "$rc" -ne 9 ] || { say ok "$name" "none in our kernels; cuBLASLt's own: $(last "$name" | sed 's/=* *//')"; return 0; }
+  fi
+  case $rc in
     0) say ok "$name" "$(last "$name")" ;;
     124)
-      if grep -qE '^========= +(Invalid|Program hit|Error|Race|Barrier|Warning)' "$out/$name.log"; then
-        say FAIL "$name" "$(grep -m 1 -E '^========= +(Invalid|Program hit|Error|Race|Barrier|Warning)' "$out/$name.log")"
-      else
-        say skip "$name" "not done after 60 s, nothing found until then"
-      fi ;;
-    *) say FAIL "$name" "$(last "$name")" ;;
+      if [ -n "$found" ]; then say FAIL "$name" "$found"
+      else say skip "$name" "not done after $limit s, nothing found until then"; fi ;;
+    *) say FAIL "$name" "${found:-$(last "$name")}" ;;
   esac
 }
 
@@ -210,8 +217,8 @@ check() {
   program float32-trainer 100 cuda_trainer
   program float32-parts 100 cuda_crew
   program vectors-float32 200 test_t5_reference --backend cuda "$home/tests/t5/tiny" "$home/tests/t5/skew"
-  [ ! -d "$home/tests/t5/small-shape" ] ||
-    program vectors-small-shape 200 test_t5_reference --backend cuda "$home/tests/t5/small-shape"
+  # FLAN-T5-small's shape in float64, with what rounding may move there: see tests/vectors/t5/README.md.
+  program vectors-formula 200 test_t5_reference --backend cuda "$home/tests/t5/formula"
 
   if wanted federated; then
     federated federated-cpu --backend cpu

@@ -12,8 +12,8 @@ struct bench_texts {
     size_t n_bytes; /* of a pass */
 };
 
-/* Writes max_new tokens for each of BENCH_TEXTS inputs of the spec's lengths, all in one pass, with a fresh adapter and no
- * dropout: once untimed, then n_repeats times. A text that ends early has fewer; n_new says so. */
+/* Writes max_new tokens for each of BENCH_TEXTS inputs of the spec's lengths, all in one pass, with a fresh adapter and
+ * no dropout: once untimed, then n_repeats times. A text that ends early has fewer; n_new says so. */
 enum err_code bench_generate(struct bench_texts *out, const struct t5 *model, const struct bench_spec *spec,
                              int max_new, int n_repeats, struct err *e);
 

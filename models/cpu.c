@@ -36,8 +36,8 @@ static enum err_code open_as(struct backend **out, const struct backend_ops *ops
     c->n_threads = n_threads;
     c->is_bf16 = ops->value_bytes == sizeof(uint16_t);
     c->has_dots = c->is_bf16 && cpu_attn_bf16_here();
-    c->few_wide = cpu_few_find();
-    c->few = c->is_bf16 ? cpu_few_of(CPU_FEW_BF16) : c->few_wide;
+    c->panel_wide = cpu_panel_find();
+    c->panel = c->is_bf16 ? cpu_panel_of(CPU_PANEL_BF16) : c->panel_wide;
     cpu_gemm_init();
     enum err_code code = c->is_bf16 ? cpu_dnnl_open(&c->dnnl, n_threads, e) : OK;
     if (!code)
@@ -67,7 +67,7 @@ static enum err_code cpu_bf16_open(struct backend **out, int device, int n_threa
     return open_as(out, &cpu_bf16_backend, n_threads, e);
 }
 
-/* Which copy of the kernels runs, see CPU_KERNEL. A sanitized build has one, beside which products of few rows are
+/* Which copy of the kernels runs, see CPU_KERNEL. A sanitized build has one, beside which products by panels are
  * those of the processor. */
 static const char *kernels_name(void)
 {

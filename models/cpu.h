@@ -1,9 +1,10 @@
 /* models/cpu.h: what the files of the CPU backends share. Nobody else includes it.
  *
  * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
- * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_few.c those of few rows,
- * cpu_attn.c attention, cpu_loss.c the head and its loss, cpu_math.h how kernels are written. Every loop is cut into
- * blocks whose size depends on the shape only, see models/team.h, so results do not depend on the number of threads.
+ * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_panel.c those that read
+ * weights in place, cpu_attn.c attention, cpu_one.c that of one query, cpu_loss.c the head and its loss, cpu_math.h
+ * how kernels are written. Every loop is cut into blocks whose size depends on the shape only, see models/team.h, so
+ * results do not depend on the number of threads.
  *
  * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
  * is widened into scratch before a kernel and narrowed behind it, and products of values go to oneDNN
@@ -17,7 +18,7 @@
 
 #include "models/backend.h"
 #include "models/cpu_dnnl.h"
-#include "models/cpu_few.h"
+#include "models/cpu_panel.h"
 #include "models/team.h"
 
 struct cpu {
@@ -31,7 +32,7 @@ struct cpu {
     bool is_bf16;          /* values are bfloat16 */
     struct cpu_dnnl *dnnl; /* then; else NULL */
     bool has_dots;         /* attention multiplies bfloat16 itself, see models/cpu_attn.h */
-    cpu_few_fn *few, *few_wide; /* products of few rows of values, of float32; NULL: not on this processor */
+    const struct cpu_panel_ops *panel, *panel_wide; /* of values, of float32; NULL: not on this processor */
     struct err failure;    /* the first since the last sync */
 };
 
@@ -113,8 +114,10 @@ void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const 
               const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
 /* A product of values by one thread of the team, see models/cpu_dnnl.h; the second operand is a matrix of weights. */
 void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);
-/* The same by c->few, which is there: p has few rows, is_b_t and no add. */
-void cpu_product_few(const struct cpu *c, const struct cpu_product *p);
+/* Whether it goes by c->panel: then its rows are packed by c->panel->pack, and multiplied by cpu_product_packed. */
+bool cpu_is_by_panel(const struct cpu *c, const struct cpu_product *p);
+size_t cpu_packed_room(const struct cpu *c, int m, int k);
+void cpu_product_packed(const struct cpu *c, const struct cpu_product *p, const float *packed);
 void cpu_gemm_init(void);
 void cpu_gemm_describe(char *out, size_t n);
 

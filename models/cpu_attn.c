@@ -4,6 +4,7 @@
 
 #include "models/cpu_attn.h"
 #include "models/cpu_math.h"
+#include "models/cpu_one.h"
 #include "models/t5_bucket.h"
 
 static size_t tile_stride(int n_k)
@@ -198,33 +199,40 @@ static bool takes_bf16(const struct attn_call *p)
     return p->c->has_dots && p->a.d_kv % 2 == 0;
 }
 
-/* All heads of the one query of a sequence, whose keys and values the first head fetches into the core's cache. */
+/* Scratch of attn_single: scores of all heads, a mask, and the query or the output in float32. */
+static size_t single_size(const struct attn_call *p)
+{
+    size_t heads = (size_t)p->a.n_heads;
+    return heads * tile_stride((int)p->max_k) + p->max_row + heads * (size_t)p->a.d_kv;
+}
+
+/* All heads of the one query of a sequence. */
 static void attn_single(void *arg, int task, int thread)
 {
     const struct attn_call *p = arg;
     const struct attn_args *a = &p->a;
-    size_t d = (size_t)a->d_kv;
-    float *s = cpu_scratch_of(p->c, thread), *mask = s + p->max_tile, *room = mask + p->max_row;
-    for (int head = 0; a->q_len[task] == 1 && head < a->n_heads; head++) {
-        struct attn_task t = attn_task(a, task * a->n_heads + head);
-        size_t keys = t.k0 * a->ld_kv + t.col, to = t.q0 * a->ld_o + t.col;
-        int n = attn_keys_seen(a, &t, 1);
-        struct cpu_few f = {.m = 1, .n = n, .k = a->d_kv, .x = cpu_const_at(p->c, a->q, t.q0 * a->ld_q + t.col),
-                            .ld_x = d, .w = cpu_const_at(p->c, a->k, keys), .ld_w = a->ld_kv, .y = s, .ld_y = t.ld,
-                            .scale = 1, .is_y_wide = true, .is_far = head == 0};
-        p->c->few(&f);
-        softmax_tile(p, &t, 0, 1, n, s, mask);
-        cpu_few_mix(p->c->is_bf16, cpu_store(p->c, a->o, to, room), s, cpu_const_at(p->c, a->v, keys), a->ld_kv, n,
-                    a->d_kv);
-        cpu_stored(p->c, a->o, to, d, room);
+    struct attn_task t = attn_task(a, task * a->n_heads);
+    if (t.n_q == 0)
+        return;
+    size_t heads = (size_t)a->n_heads, d = heads * (size_t)a->d_kv, keys = t.k0 * a->ld_kv, to = t.q0 * a->ld_o;
+    float *s = cpu_scratch_of(p->c, thread), *mask = s + heads * t.ld, *room = mask + p->max_row;
+    int n = attn_keys_seen(a, &t, 1);
+    const float *q = cpu_wide(p->c, a->q, t.q0 * a->ld_q, d, room);
+    cpu_one_scores(p->c->is_bf16, s, t.ld, q, cpu_const_at(p->c, a->k, keys), a->ld_kv, n, a->n_heads, a->d_kv);
+    for (int head = 0; head < a->n_heads; head++) {
+        t = attn_task(a, task * a->n_heads + head);
+        softmax_tile(p, &t, 0, 1, n, s + (size_t)head * t.ld, mask);
     }
+    cpu_one_mix(p->c->is_bf16, cpu_store(p->c, a->o, to, room), s, t.ld, cpu_const_at(p->c, a->v, keys), a->ld_kv, n,
+                a->n_heads, a->d_kv);
+    cpu_stored(p->c, a->o, to, d, room);
 }
 
 void cpu_attention(struct backend *b, const struct attn_args *a)
 {
     struct attn_call p = attn_call(b, a);
-    bool is_single = p.max_q <= 1 && p.c->few, is_bf16 = !is_single && takes_bf16(&p);
-    size_t plain = p.max_tile + p.max_row + (is_single ? (size_t)a->d_kv : rooms_size(&p, false));
+    bool is_single = p.max_q <= 1, is_bf16 = !is_single && takes_bf16(&p);
+    size_t plain = is_single ? single_size(&p) : p.max_tile + p.max_row + rooms_size(&p, false);
     if (!cpu_scratch(p.c, is_bf16 ? cpu_attn_bf16_scratch(&p, false) : plain) || !attn_tables(&p, false))
         return;
     if (is_single)

@@ -262,8 +262,8 @@ struct two_rows {
 /* ds = p (dp - dot) by row and in pairs, p without what was dropped in pairs. */
 CPU_AVX512_BF16 static void gradients(const struct two_rows *t, int n_rows, int end)
 {
-    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21,
-                                           5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                           21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     for (int j = 0; j < end; j += LANES) {
         __m512 p[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}, ds[2] = {p[0], p[0]};
 #pragma GCC unroll 2
@@ -294,7 +294,8 @@ static void softmax_tile_backward(const struct work *w, int i0, int rows, int n_
     size_t keep_room = cpu_keep_room((int)w->p->max_k);
     int end = (int)attn_padded(n_seen);
     for (int i = 0; i < rows; i += 2) {
-        struct two_rows t = {.p2 = w->r.p2 + (size_t)(i / 2) * w->pairs_ld, .ds2 = w->r.ds2 + (size_t)(i / 2) * w->pairs_ld};
+        size_t pairs = (size_t)(i / 2) * w->pairs_ld;
+        struct two_rows t = {.p2 = w->r.p2 + pairs, .ds2 = w->r.ds2 + pairs};
         for (int k = 0; k < 2; k++) {
             size_t at = (size_t)(i + k) * w->width, row = w->t.q0 + (size_t)(i0 + i + k);
             t.ds[k] = w->r.p + at;

@@ -14,8 +14,8 @@
 #include "sim/base/err.h"
 
 /* c [m, n] = a [m, k] op(b), or += when add. op(b) [k, n] is b, or with is_b_t the transpose of b [n, k]. Rows stand
- * at strides ld_a, ld_b, ld_c (elements). a and b hold values of the backend, c too, or float32 with is_c_wide. Sums are
- * float32. */
+ * at strides ld_a, ld_b, ld_c (elements). a and b hold values of the backend, c too, or float32 with is_c_wide. Sums
+ * are float32. */
 struct cpu_product {
     int m, n, k;
     const void *a;

@@ -91,8 +91,9 @@ CPU_AVX512_BF16 void cpu_dots_pack_cols(uint32_t *to, int n_pairs, const uint16_
             __m512i r[LANES];
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++)
-                r[i] = row + i < n ? _mm512_maskz_loadu_epi32(cpu_lanes(here), b + (size_t)(row + i) * ld + 2 * (size_t)p)
-                                   : _mm512_setzero_si512();
+                r[i] = row + i < n
+                           ? _mm512_maskz_loadu_epi32(cpu_lanes(here), b + (size_t)(row + i) * ld + 2 * (size_t)p)
+                           : _mm512_setzero_si512();
             transpose(r);
             uint32_t *at = to + (size_t)p * LANES;
 #pragma GCC unroll 16

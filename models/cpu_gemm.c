@@ -42,13 +42,24 @@ void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p)
                  p->ld_c);
 }
 
-void cpu_product_few(const struct cpu *c, const struct cpu_product *p)
+/* Many rows pay where sums are long enough for a panel's own work, the copy of x and of its results. */
+bool cpu_is_by_panel(const struct cpu *c, const struct cpu_product *p)
 {
-    CHECK(p->is_b_t && !p->add && p->m <= CPU_FEW_ROWS);
-    struct cpu_few f = {.m = p->m, .n = p->n, .k = p->k, .x = p->a, .ld_x = p->ld_a, .w = p->b, .ld_w = p->ld_b,
-                        .y = p->c, .ld_y = p->ld_c, .scale = 1, .is_y_wide = p->is_c_wide || !c->is_bf16,
-                        .is_far = true};
-    c->few(&f);
+    if (!c->panel || !p->is_b_t || (c->is_bf16 && (p->add || p->k % 2)))
+        return false;
+    return p->m <= CPU_PANEL_ROWS || (c->panel->takes_many && p->k >= 384);
+}
+
+size_t cpu_packed_room(const struct cpu *c, int m, int k)
+{
+    return cpu_panel_room(m, c->is_bf16 ? k / 2 : k);
+}
+
+void cpu_product_packed(const struct cpu *c, const struct cpu_product *p, const float *packed)
+{
+    struct cpu_panel f = {.m = p->m, .n = p->n, .k = p->k, .x = packed, .w = p->b, .ld_w = p->ld_b, .y = p->c,
+                          .ld_y = p->ld_c, .scale = 1, .add = p->add, .is_y_wide = p->is_c_wide || !c->is_bf16};
+    c->panel->multiply(&f);
 }
 
 /* A product cut into tasks of so many rows and columns. */
@@ -56,7 +67,8 @@ struct linear_args {
     const struct cpu *c;
     struct cpu_product all;
     int rows, cols;
-    bool is_few;
+    bool is_by_panel;
+    const float *packed; /* then: all rows, or NULL: each task packs its own */
 };
 
 /* About 32 tasks: enough to share out evenly, large enough for BLAS (80 rows reach 90 % of its peak). */
@@ -64,6 +76,21 @@ static int linear_rows(int n)
 {
     int rows = (n / 32 + 15) / 16 * 16;
     return rows < 32 ? 32 : cpu_min(rows, 256);
+}
+
+/* Whole panels, of which a task's stay in a core's cache while the weights pass by. */
+static int panel_rows(int n, int k)
+{
+    enum { VALUES = 1 << 17, LEAST = 2 * CPU_PANEL_ROWS };
+    int rows = cpu_min(linear_rows(n), VALUES / k);
+    return (rows < LEAST ? LEAST : rows) / CPU_PANEL_ROWS * CPU_PANEL_ROWS;
+}
+
+/* Few rows, those of decoding, are one block: its columns are shared out then. */
+static int few_cols(int n)
+{
+    int cols = (n / 8 + 63) / 64 * 64;
+    return cols < 64 ? 64 : cols;
 }
 
 static void linear_block(void *arg, int task, int thread)
@@ -77,26 +104,33 @@ static void linear_block(void *arg, int task, int thread)
     part.a = cpu_const_at(p->c, part.a, row * part.ld_a);
     part.b = cpu_const_at(p->c, part.b, part.is_b_t ? col * part.ld_b : col);
     part.c = cpu_at(p->c, part.c, row * part.ld_c + col);
-    if (p->is_few)
-        cpu_product_few(p->c, &part);
-    else
+    if (!p->is_by_panel) {
         cpu_product(p->c, thread, &part);
-}
-
-/* Few rows, those of decoding, are one block: its columns are shared out then. */
-static int linear_cols(int m, int n)
-{
-    int cols = (n / 8 + 63) / 64 * 64;
-    return m > CPU_FEW_ROWS ? n : cols < 64 ? 64 : cols;
+        return;
+    }
+    float *own = cpu_scratch_of(p->c, thread);
+    if (!p->packed)
+        p->c->panel->pack(own, part.a, part.ld_a, part.m, part.k);
+    cpu_product_packed(p->c, &part, p->packed ? p->packed : own);
 }
 
 static void linear_run(struct backend *b, const struct cpu_product *all)
 {
-    const struct cpu *c = cpu_of(b);
-    bool is_few = c->few && all->m <= CPU_FEW_ROWS && all->is_b_t && !all->add;
-    struct linear_args p = {c, *all, linear_rows(all->m), linear_cols(all->m, all->n), is_few};
-    if (all->m > 0)
-        team_run(p.c->team, cpu_blocks(all->m, p.rows) * cpu_blocks(all->n, p.cols), linear_block, &p);
+    struct cpu *c = cpu_of(b);
+    struct linear_args p = {c, *all, linear_rows(all->m), all->n, cpu_is_by_panel(c, all), NULL};
+    bool is_few = all->m <= CPU_PANEL_ROWS;
+    if (p.is_by_panel && !is_few)
+        p.rows = panel_rows(all->m, all->k);
+    if (is_few)
+        p.cols = few_cols(all->n);
+    if (all->m == 0 || (p.is_by_panel && !cpu_scratch(c, cpu_packed_room(c, cpu_min(p.rows, all->m), all->k))))
+        return;
+    if (p.is_by_panel && is_few) {
+        float *packed = cpu_scratch_of(c, 0);
+        c->panel->pack(packed, all->a, all->ld_a, all->m, all->k);
+        p.packed = packed;
+    }
+    team_run(c->team, cpu_blocks(all->m, p.rows) * cpu_blocks(all->n, p.cols), linear_block, &p);
 }
 
 void cpu_linear(struct backend *b, int n, int in, int out, void *y, size_t ld_y, const void *x,
@@ -155,7 +189,7 @@ static struct lora_call lora_call(struct backend *b, const struct lora_args *a)
     if (a->stride == 0 && a->n_members > 0) {
         p.all[0] = a->member_row[0];
         p.all[1] = a->member_row[a->n_members];
-        p.is_few = p.c->few_wide && p.all[1] - p.all[0] <= CPU_FEW_ROWS;
+        p.is_few = p.c->panel_wide && p.all[1] - p.all[0] <= CPU_PANEL_ROWS;
         p.a.n_members = 1;
     }
     return p;
@@ -202,21 +236,27 @@ CPU_KERNEL static void add_multiplied(float *out, const float *x, const float *m
         out[j] += x[j] * mask[j];
 }
 
-/* A thread's scratch: float32 rows of a part, [LORA_ROWS, d_in] and [LORA_ROWS, d_out], a row's mask, a row. */
+/* A thread's scratch: float32 rows of a part, [LORA_ROWS, d_in] and [LORA_ROWS, d_out], a row's mask, a row, and a
+ * panel of x or h. */
 struct lora_rooms {
-    float *in, *out, *mask, *row;
+    float *in, *out, *mask, *row, *panel;
 };
+
+static size_t lora_panel_room(const struct lora_args *a)
+{
+    return cpu_panel_room(CPU_PANEL_ROWS, a->d_in > a->rank ? a->d_in : a->rank);
+}
 
 static size_t lora_rooms_size(const struct lora_args *a)
 {
-    return LORA_ROWS * ((size_t)a->d_in + (size_t)a->d_out) + 2 * cpu_mask_room(a->d_in);
+    return lora_panel_room(a) + LORA_ROWS * ((size_t)a->d_in + (size_t)a->d_out) + 2 * cpu_mask_room(a->d_in);
 }
 
 static struct lora_rooms lora_rooms(const struct lora_call *p, int thread)
 {
-    float *at = cpu_scratch_of(p->c, thread);
-    size_t in = LORA_ROWS * (size_t)p->a.d_in, out = LORA_ROWS * (size_t)p->a.d_out;
-    return (struct lora_rooms){at, at + in, at + in + out, at + in + out + cpu_mask_room(p->a.d_in)};
+    float *panel = cpu_scratch_of(p->c, thread), *in = panel + lora_panel_room(&p->a);
+    float *out = in + LORA_ROWS * (size_t)p->a.d_in, *mask = out + LORA_ROWS * (size_t)p->a.d_out;
+    return (struct lora_rooms){in, out, mask, mask + cpu_mask_room(p->a.d_in), panel};
 }
 
 /* dropout(x) of a part's rows in float32: where they lie when nothing is dropped or widened, else in r->in. */
@@ -233,16 +273,20 @@ static struct cpu_block lora_input(const struct lora_call *p, struct lora_part a
 }
 
 /* h and y of few rows */
-static void lora_few(const struct lora_call *p, int n, struct cpu_block x, float *h, float *y, size_t ld_y)
+static void lora_few(const struct lora_call *p, int n, struct cpu_block x, float *h, float *y, size_t ld_y,
+                     float *panel)
 {
     const struct lora_args *a = &p->a;
-    size_t rank = (size_t)a->rank, d_in = (size_t)a->d_in;
-    struct cpu_few down = {.m = n, .n = a->rank, .k = a->d_in, .x = x.at, .ld_x = x.ld, .w = a->a, .ld_w = d_in,
-                           .y = h, .ld_y = rank, .scale = 1, .is_y_wide = true};
-    struct cpu_few up = {.m = n, .n = a->d_out, .k = a->rank, .x = h, .ld_x = rank, .w = a->b, .ld_w = rank,
-                         .y = y, .ld_y = ld_y, .scale = a->scale, .add = true, .is_y_wide = true};
-    p->c->few_wide(&down);
-    p->c->few_wide(&up);
+    const struct cpu_panel_ops *ops = p->c->panel_wide;
+    size_t rank = (size_t)a->rank;
+    struct cpu_panel down = {.m = n, .n = a->rank, .k = a->d_in, .x = panel, .w = a->a, .ld_w = (size_t)a->d_in,
+                             .y = h, .ld_y = rank, .scale = 1, .is_y_wide = true};
+    struct cpu_panel up = {.m = n, .n = a->d_out, .k = a->rank, .x = panel, .w = a->b, .ld_w = rank,
+                           .y = y, .ld_y = ld_y, .scale = a->scale, .add = true, .is_y_wide = true};
+    ops->pack(panel, x.at, x.ld, n, a->d_in);
+    ops->multiply(&down);
+    ops->pack(panel, h, rank, n, a->rank);
+    ops->multiply(&up);
 }
 
 static void lora_block(void *arg, int task, int thread)
@@ -257,7 +301,7 @@ static void lora_block(void *arg, int task, int thread)
     float *h = a->h + (size_t)at.from * rank;
     float *to = p->c->is_bf16 ? r.out : (float *)p->y + (size_t)at.from * p->ld_y;
     if (p->is_few) {
-        lora_few(p, at.n, x, h, to, y.ld);
+        lora_few(p, at.n, x, h, to, y.ld, r.panel);
     } else {
         cpu_gemm(false, true, at.n, a->rank, a->d_in, 1, x.at, x.ld, a->a + off, (size_t)a->d_in, 0, h, rank);
         cpu_gemm(false, true, at.n, a->d_out, a->rank, a->scale, h, rank, a->b + off, rank, 1, to, y.ld);

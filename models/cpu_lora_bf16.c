@@ -108,15 +108,16 @@ CPU_AVX512_BF16 static void add_row(uint16_t *dx, const float *g, const uint32_t
         __mmask16 kept = here;
         if (keep)
             kept = (__mmask16)(keep[j / (2 * LANES)] >> (j & LANES) & here);
-        __m512 x = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(here, dx + j)), 16));
+        __m256i narrow = _mm256_maskz_loadu_epi16(here, dx + j);
+        __m512 x = _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(narrow), 16));
         x = _mm512_mask3_fmadd_ps(_mm512_maskz_loadu_ps(kept, g + j), _mm512_set1_ps(scale), x, kept);
         _mm256_mask_storeu_epi16(dx + j, here, (__m256i)_mm512_cvtneps_pbh(x));
     }
 }
 
 /* low [n, rank] = x [n, d] times the packed matrix, times scale, to `to` too, and in bfloat16. */
-CPU_AVX512_BF16 static void down(const struct lora_call *p, const struct rooms *r, struct lora_part at, const uint16_t *x, size_t ld,
-                 int d, float scale, float *to, float scale16)
+CPU_AVX512_BF16 static void down(const struct lora_call *p, const struct rooms *r, struct lora_part at,
+                                 const uint16_t *x, size_t ld, int d, float scale, float *to, float scale16)
 {
     size_t rank = (size_t)p->a.rank, step = whole(p->a.rank);
     struct cpu_dots s = {.m = at.n, .n = p->a.rank, .n_pairs = d / 2, .a = x, .a_row = ld * sizeof(*x),
@@ -133,7 +134,8 @@ CPU_AVX512_BF16 static void down(const struct lora_call *p, const struct rooms *
 }
 
 /* low16 [n, rank] times the packed matrix of d columns to c. */
-static void up(const struct lora_call *p, const struct rooms *r, int n, int d, void *c, size_t ld, enum cpu_dots_end end)
+static void up(const struct lora_call *p, const struct rooms *r, int n, int d, void *c, size_t ld,
+               enum cpu_dots_end end)
 {
     struct cpu_dots s = {.m = n, .n = d, .n_pairs = p->a.rank / 2, .a = r->low16,
                          .a_row = whole(p->a.rank) * sizeof(*r->low16), .a_pair = sizeof(uint32_t), .b = r->packed,
@@ -227,10 +229,12 @@ void cpu_lora_bf16_sum(void *arg, int task, int thread)
     const struct lora_call *p = arg;
     const struct lora_args *a = &p->a;
     int strips = cpu_lora_bf16_sums(a), in_strips = cpu_blocks(a->d_in, STRIP), strip = task % strips;
-    int member = task / strips, from = lora_rows(p)[member], col = (strip < in_strips ? strip : strip - in_strips) * STRIP;
+    int member = task / strips, from = lora_rows(p)[member];
+    int col = (strip < in_strips ? strip : strip - in_strips) * STRIP;
     size_t off = (size_t)member * a->stride, first = (size_t)from, rank = (size_t)a->rank;
     float *room = cpu_scratch_of(p->c, thread);
-    struct strip t = {.n = lora_rows(p)[member + 1] - from, .sums = room + SUM_ROWS / 2 * STRIP + SUM_ROWS * whole(a->rank)};
+    struct strip t = {.n = lora_rows(p)[member + 1] - from,
+                      .sums = room + SUM_ROWS / 2 * STRIP + SUM_ROWS * whole(a->rank)};
     if (t.n == 0)
         return;
     bool is_a = strip < in_strips, drops = cpu_drops(&a->drop);

@@ -7,7 +7,8 @@
 /* Logits of one task: about a megabyte, the size of a core's cache, but 64 to 128 rows, because each task packs the
  * weights again. With dw, the gradients of CHUNK_ROWS rows of logits are kept until each VOCAB_COLS columns of dw
  * are summed. */
-enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256, TOP_ROWS = CPU_FEW_ROWS, TOP_COLS = 2048, FEW_COLS = 512 };
+enum { TASK_VALUES = 1 << 18, CHUNK_ROWS = 256, VOCAB_COLS = 256 };
+enum { TOP_ROWS = CPU_PANEL_ROWS, TOP_COLS = 2048, FEW_COLS = 512 };
 
 struct loss_args {
     struct cpu *c;
@@ -20,6 +21,7 @@ struct loss_args {
     int chunk_from, chunk_n;
     int32_t *best;
     int k; /* of head_top: columns of a row */
+    const float *packed; /* of its logits: the rows, or NULL */
     float *logp;
 };
 
@@ -153,24 +155,32 @@ CPU_KERNEL static int argmax_row(const float *z, int n)
     return first;
 }
 
-/* Columns of a task: a library's product copies the weights for all rows, the kernels for few rows do not. */
-static int top_cols(const struct cpu *c)
+/* The logits of TOP_ROWS rows from chunk_from on, in shared. */
+static struct cpu_product top_product(const struct loss_args *p)
 {
-    return c->few ? FEW_COLS : TOP_COLS;
+    size_t d = (size_t)p->d;
+    return (struct cpu_product){.m = p->chunk_n, .n = p->n_vocab, .k = p->d,
+                                .a = cpu_const_at(p->c, p->x, (size_t)p->chunk_from * d), .ld_a = d, .b = p->w,
+                                .ld_b = d, .is_b_t = true, .is_c_wide = true, .c = p->c->shared,
+                                .ld_c = (size_t)p->n_vocab};
 }
 
-/* Some columns of the logits of TOP_ROWS rows from chunk_from on, in shared. */
+/* Columns of a task: a library's product copies the weights for all rows, that by panel does not. */
+static int top_cols(const struct loss_args *p)
+{
+    return p->packed ? FEW_COLS : TOP_COLS;
+}
+
 static void columns_block(void *arg, int task, int thread)
 {
     const struct loss_args *p = arg;
-    int cols = top_cols(p->c);
-    size_t d = (size_t)p->d, col = (size_t)task * (size_t)cols;
-    struct cpu_product q = {.m = p->chunk_n, .n = cpu_min(cols, p->n_vocab - (int)col), .k = p->d,
-                            .a = cpu_const_at(p->c, p->x, (size_t)p->chunk_from * d), .ld_a = d,
-                            .b = cpu_const_at(p->c, p->w, col * d), .ld_b = d, .is_b_t = true, .is_c_wide = true,
-                            .c = p->c->shared + col, .ld_c = (size_t)p->n_vocab};
-    if (p->c->few)
-        cpu_product_few(p->c, &q);
+    struct cpu_product q = top_product(p);
+    size_t col = (size_t)task * (size_t)top_cols(p);
+    q.n = cpu_min(top_cols(p), p->n_vocab - (int)col);
+    q.b = cpu_const_at(p->c, p->w, col * q.ld_b);
+    q.c = p->c->shared + col;
+    if (p->packed)
+        cpu_product_packed(p->c, &q, p->packed);
     else
         cpu_product(p->c, thread, &q);
 }
@@ -178,11 +188,17 @@ static void columns_block(void *arg, int task, int thread)
 /* Logits of TOP_ROWS rows at a time, shared out by columns because rows are few, then row_block for each row. */
 static void top_run(struct loss_args *p, team_fn *row_block)
 {
-    if (!cpu_shared(p->c, (size_t)TOP_ROWS * (size_t)p->n_vocab))
+    if (!cpu_shared(p->c, (size_t)TOP_ROWS * (size_t)p->n_vocab) ||
+        !cpu_scratch(p->c, cpu_packed_room(p->c, TOP_ROWS, p->d)))
         return;
     for (p->chunk_from = 0; p->chunk_from < p->n; p->chunk_from += TOP_ROWS) {
         p->chunk_n = cpu_min(TOP_ROWS, p->n - p->chunk_from);
-        team_run(p->c->team, cpu_blocks(p->n_vocab, top_cols(p->c)), columns_block, p);
+        struct cpu_product q = top_product(p);
+        float *packed = cpu_is_by_panel(p->c, &q) ? cpu_scratch_of(p->c, 0) : NULL;
+        if (packed)
+            p->c->panel->pack(packed, q.a, q.ld_a, q.m, q.k);
+        p->packed = packed;
+        team_run(p->c->team, cpu_blocks(p->n_vocab, top_cols(p)), columns_block, p);
         team_run(p->c->team, p->chunk_n, row_block, p);
     }
 }

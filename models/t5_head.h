@@ -21,8 +21,8 @@ struct t5_head {
     float scale;  /* by which they are multiplied; 1: as they are */
 };
 
-/* config: the path of config.json, whose sizes are c; file NULL: as if no file had a head. ERR_INPUT where it calls the head tied, as transformers 4
- * does, and the files have one nevertheless: which of both is meant nobody knows. */
+/* config: the path of config.json, whose sizes are c; file NULL: as if no file had a head. ERR_INPUT where it calls the
+ * head tied, as transformers 4 does, and the files have one nevertheless: which of both is meant nobody knows. */
 enum err_code t5_head_find(struct t5_head *out, const char *config, const struct t5_config *c,
                            const struct shards *file, struct err *e);
 

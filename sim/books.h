@@ -1,7 +1,8 @@
 /* sim/books.h: the one place where bits, seconds and watts meet.
  *
  * net counts payload bits by path, energy knows joules per bit by element name; books joins them:
- *   E(path, direction) = sum over the path's elements of count x J/bit       (the study's section 3). Joules are summed twice, by client and by element, and must agree. */
+ *   E(path, direction) = sum over the path's elements of count x J/bit       (the study's section 3).
+ * Joules are summed twice, by client and by element, and must agree. */
 #ifndef SIM_BOOKS_H
 #define SIM_BOOKS_H
 

@@ -69,7 +69,8 @@ void learner_describe(const struct learner *l, char *out, size_t n);
 size_t learner_adapter_size(const struct learner *l); /* values of an adapter, or of all weights */
 const struct t5_config *learner_config(const struct learner *l);
 const struct t5 *learner_model(const struct learner *l); /* as it was opened */
-/* The server's adapter (is_full: weights, as they lie in the model) as it is now, as clients would get it. out [learner_adapter_size]. Between rounds. */
+/* The server's adapter (is_full: weights, as they lie in the model) as it is now, as clients would get it. out
+ * [learner_adapter_size]. Between rounds. */
 void learner_trained(const struct learner *l, float *out);
 /* The mini-batches of a client in a round. */
 struct split_work learner_work_of(const struct learner *l, size_t client);

@@ -18,8 +18,8 @@ struct train_limits learner_limits(const struct learner_spec *s, const struct da
                                    const struct split *split, size_t most_steps);
 
 /* Cuts s->chunk until a training pass is planned to fit s->memory_bytes, without it nine tenths of the GPU's memory,
- * its weights aside, or is small on the CPU (trainer_is_small): a function of the scenario and the kind of device, not of what is free at
- * the moment. ERR_LIMIT, ERR_MEMORY: one client's does not fit, with the numbers. */
+ * its weights aside, or is small on the CPU (trainer_is_small): a function of the scenario and the kind of device, not
+ * of what is free at the moment. ERR_LIMIT, ERR_MEMORY: one client's does not fit, with the numbers. */
 enum err_code learner_fit(struct learner_spec *s, const struct t5 *model, const struct dataset *train,
                           const struct split *split, size_t most_steps, struct err *e);
 

@@ -72,8 +72,8 @@ void variants_close(struct variants *vs); /* zeroed is fine; folders stay */
 struct variant *variants_add(struct variants *vs, const char *label, const char *scenario,
                              size_t n_sets, const char *const *sets);
 
-/* Runs those that are ready, and notes how much of their training was known. One whose folder holds a complete run of exactly the same resolved
- * scenario by the same program is kept as it is. Progress on the terminal. ERR_INTERRUPTED on
+/* Runs those that are ready, and notes how much of their training was known. One whose folder holds a complete run of
+ * exactly the same resolved scenario by the same program is kept as it is. Progress on the terminal. ERR_INTERRUPTED on
  * Ctrl-C: what is done by then is kept. A variant that fails is no error of this call. */
 enum err_code variants_run(struct variants *vs, const struct variant_options *o, struct log *log,
                            struct err *e);

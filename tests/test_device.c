@@ -265,7 +265,7 @@ static void a_profile_is_found_as_a_file_and_by_name(void)
 }
 
 /* energy/profiles, without any VERYEDGE_HOME. */
-static void the_measured_gpu_is_a_device(void)
+static void the_measured_gpus_are_devices(void)
 {
     struct device d;
     struct err e = {0};
@@ -277,6 +277,8 @@ static void the_measured_gpu_is_a_device(void)
     w.model = "flan-t5-large";
     w.minibatch = 64;
     CHECK_NEAR(device_step(&d, &w).seconds, 0.2027, 0);
+    CHECK_INT(parse("{\"device\": \"h100-bf16\"}", &d, &e), OK);
+    CHECK_NEAR(device_step(&d, &w).seconds, 0.2118, 0);
 }
 
 static void a_fit_finds_the_roofline_that_made_the_steps(void)
@@ -316,7 +318,7 @@ int main(void)
     CASE(mistakes_in_a_device_are_named);
     CASE(what_is_written_reads_back_the_same);
     CASE(a_profile_is_found_as_a_file_and_by_name);
-    CASE(the_measured_gpu_is_a_device);
+    CASE(the_measured_gpus_are_devices);
     CASE(a_fit_finds_the_roofline_that_made_the_steps);
     return test_end();
 }

@@ -232,8 +232,11 @@ static enum err_code judge(struct evaluator *v, const struct slice *slice, const
     v->n_texts = 0;
     enum err_code code = load_adapter(v, adapter, e);
     size_t batch = (size_t)v->spec.batch, n = slice->n;
-    for (size_t i = 0; i < n && !code; i += batch)
-        code = run_pass(v, &pass, slice->sample, i, n - i < batch ? n - i : batch, e);
+    for (size_t i = 0; i < n && !code; i += batch) {
+        bool is_stopped = v->spec.is_stopped && atomic_load(v->spec.is_stopped);
+        code = is_stopped ? err_set(e, ERR_INTERRUPTED, "stopped")
+                          : run_pass(v, &pass, slice->sample, i, n - i < batch ? n - i : batch, e);
+    }
     if (code)
         return err_in(e, code, "evaluation");
     double sum = 0.0;

@@ -3,6 +3,7 @@
 #ifndef MODELS_EVALUATE_H
 #define MODELS_EVALUATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,6 +30,7 @@ struct eval_spec {
     int max_new_tokens;    /* of a summary */
     struct t5_beams beams; /* how summaries are searched for; n_beams 0 or 1: greedy */
     int batch;             /* sequences per pass; cut so that memory stays bounded */
+    const atomic_bool *is_stopped; /* may turn true at any time: ERR_INTERRUPTED before the next pass; NULL: never */
     bool is_full; /* what is judged is a flat vector of all weights, not an adapter; lora NULL */
 };
 

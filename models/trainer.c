@@ -341,6 +341,10 @@ static enum err_code run_abreast(struct trainer *t, const struct train_job *job,
     if (!code)
         code = t5_mark(t->work, &pass, T5_PART_LOAD, e);
     for (int step = 0; !code && is_anyone_at_work(job, step); step++) {
+        if (job->is_stopped && atomic_load(job->is_stopped)) {
+            code = err_set(e, ERR_INTERRUPTED, "stopped before local step %d", step + 1);
+            break;
+        }
         pass.pack = t->pack[step % 2];
         pass.seed = rng_u64(job->seed, RNG_TRAIN_STEP, 0, (uint64_t)step);
         t->ops->zero(t->b, g, (size_t)job->n_members * n * sizeof(float));

@@ -14,6 +14,7 @@
 #ifndef MODELS_TRAINER_H
 #define MODELS_TRAINER_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,7 @@ struct train_job {
     const float *adapter_in; /* [trainer_size], host; out of the backend's host_alloc it is handed over faster */
     float *adapter_out;      /* [n_members * trainer_size], host, written */
     double *loss; /* [n_members]: mean over its local steps of the mean loss per target token */
+    const atomic_bool *is_stopped; /* may turn true at any time: ERR_INTERRUPTED before the next step; NULL: never */
 };
 
 /* Planned from the largest job that will come, so that memory is allocated once per run. */

@@ -1,5 +1,6 @@
 #include "sim/learner.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -83,6 +84,7 @@ struct learner {
     double train_wall_s, evaluate_wall_s, tokens_trained;
     double resident; /* bytes that the process had in use when weights and data were read */
     struct learner_counts counts;
+    atomic_bool is_stopped;
     struct arena arena;
 };
 
@@ -106,8 +108,7 @@ static enum err_code open_data(struct learner *l, struct err *e)
     for (size_t i = 0; i < l->train->n; i++)
         label[i] = l->train->sample[i].label;
     bool has_labels = l->train->n_labels > 0;
-    code = split_init(&l->split, &s->split, l->train->n, has_labels ? label : NULL,
-                      l->train->n_labels, e);
+    code = split_init(&l->split, &s->split, l->train->n, has_labels ? label : NULL, l->train->n_labels, e);
     if (code)
         return err_in(e, code, "%s", s->data.source);
     /* No mini-batch is larger than the largest client: plan for that. */
@@ -118,8 +119,7 @@ static enum err_code open_data(struct learner *l, struct err *e)
         l->spec.dealing.batch = most;
     l->most_steps = split_most_steps(&l->split, &s->dealing);
     if (l->most_steps > INT32_MAX)
-        return err_set(e, ERR_LIMIT, "%zu local steps of one client: expected at most %d",
-                       l->most_steps, INT32_MAX);
+        return err_set(e, ERR_LIMIT, "%zu local steps of one client: expected at most %d", l->most_steps, INT32_MAX);
     l->spec.hyper.local_steps = (int)l->most_steps;
     return OK;
 }
@@ -190,13 +190,9 @@ static enum err_code open_engines(struct learner *l, struct err *e)
                                    s->n_parts, s->n_workers, e);
     if (code || !learner_evaluates(s))
         return code;
-    l->eval = (struct eval_spec){.n_samples = s->eval_samples,
-                                 .test = l->test,
-                                 .wants_rouge = s->wants_rouge,
-                                 .max_new_tokens = s->max_new_tokens,
-                                 .beams = s->beams,
-                                 .batch = s->eval_batch,
-                                 .is_full = s->is_full};
+    l->eval = (struct eval_spec){.n_samples = s->eval_samples, .test = l->test, .wants_rouge = s->wants_rouge,
+                                 .max_new_tokens = s->max_new_tokens, .beams = s->beams, .batch = s->eval_batch,
+                                 .is_full = s->is_full, .is_stopped = &l->is_stopped};
     return evaluator_open(&l->evaluator, l->model, s->is_full ? NULL : &s->lora, l->tokens, l->heldout,
                           &l->eval, s->n_workers, e);
 }
@@ -265,8 +261,7 @@ int learner_lanes(const struct learner_spec *spec)
     return LEARNER_LANE_TRAIN + crew_workers(spec->backend, spec->n_parts);
 }
 
-enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
-                           struct err *e)
+enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool, struct err *e)
 {
     void *memory;
     enum err_code code = mem_big(&memory, sizeof(struct learner), "the learner", e);
@@ -292,6 +287,12 @@ enum err_code learner_open(struct learner **out, const struct learner_spec *spec
 done:
     learner_close(l);
     return code;
+}
+
+void learner_stop(struct learner *l)
+{
+    if (l)
+        atomic_store(&l->is_stopped, true);
 }
 
 void learner_close(struct learner *l)
@@ -406,7 +407,8 @@ static void train_chunk(void *arg)
                             .seed = l->job_seed,
                             .adapter_in = l->adapter,
                             .adapter_out = l->adapter_out + c->first * l->size,
-                            .loss = l->loss + c->first};
+                            .loss = l->loss + c->first,
+                            .is_stopped = &l->is_stopped};
     c->code = memo_train(l->memo, crew_trainer(l->crew, c->worker), &job, &c->is_known, &c->err);
     c->wall_s = wall_s() - begun_s;
 }
@@ -417,8 +419,7 @@ static void fill_member(struct learner *l, uint32_t round, uint32_t client)
     size_t t = l->n_trainees++, steps = l->most_steps;
     const struct sample **to = l->sample + t * steps * l->spec.dealing.batch;
     int *n_per_step = l->n_per_step + t * steps;
-    size_t n = split_deal(&l->split, &l->spec.dealing, l->spec.seed, client, round, steps, l->index,
-                          n_per_step);
+    size_t n = split_deal(&l->split, &l->spec.dealing, l->spec.seed, client, round, steps, l->index, n_per_step);
     l->n_tokens[t] = 0;
     for (size_t i = 0; i < n; i++) {
         to[i] = &l->train->sample[l->index[i]];
@@ -428,8 +429,7 @@ static void fill_member(struct learner *l, uint32_t round, uint32_t client)
     l->member[t] = (struct train_member){.client = client, .sample = to, .n_per_step = n_per_step};
 }
 
-void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *client,
-                   const bool *trains)
+void learner_begin(struct learner *l, uint32_t round, size_t n, const uint32_t *client, const bool *trains)
 {
     CHECK(n <= l->spec.n_per_round && l->n_chunks == 0);
     l->n_trainees = 0;

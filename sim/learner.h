@@ -61,6 +61,9 @@ int learner_lanes(const struct learner_spec *spec);
 /* Opens everything and plans the memory. pool outlives the learner. */
 enum err_code learner_open(struct learner **out, const struct learner_spec *spec, struct pool *pool,
                            struct err *e);
+/* Jobs under way end before their next local step or evaluation's pass, as failed. From any thread; for good. NULL is
+ * fine. */
+void learner_stop(struct learner *l);
 /* Only after pool_close or when no job is under way. NULL is fine. */
 void learner_close(struct learner *l);
 

@@ -231,7 +231,8 @@ static void close_all(struct run *r)
 {
     sinks_abandon(r->sinks);
     outdir_abandon(&r->dir); /* first: a second Ctrl-C during the wait leaves nothing either */
-    pool_close(r->pool);     /* waits for jobs that still use what follows */
+    learner_stop(r->learner);
+    pool_close(r->pool); /* waits for jobs that still use what follows */
     server_close(r->server);
     books_fini(&r->books);
     network_close(r->network);
@@ -401,7 +402,7 @@ enum err_code run_scenario(struct scenario *s, const struct run_options *o, stru
         *performance = r.perf;
 done:
     if (code == ERR_INTERRUPTED && r.learner)
-        log_note(log, "waiting for the training under way; Ctrl-C again ends at once");
+        log_note(log, "waiting for the local step under way; Ctrl-C again ends at once");
     close_all(&r);
     return code;
 }

@@ -425,6 +425,36 @@ static void a_member_that_has_done_its_steps_rests(void)
     bench_fini(&b);
 }
 
+/* What a mark does after the first step's update. */
+static void stop_after_update(void *user, enum t5_part part)
+{
+    if (part == T5_PART_UPDATE)
+        atomic_store((atomic_bool *)user, true);
+}
+
+static void a_job_that_is_stopped_ends_before_its_next_step(void)
+{
+    struct bench b;
+    struct err e = {0};
+    bench_init(&b, &spec);
+    CHECK_TRUE(b.job.hyper.local_steps > 1);
+    struct trainer *t = open_trainer(&b, &spec, N_CLIENTS, 1);
+    atomic_bool is_stopped = false;
+    const struct t5_marks marks = {.ended = stop_after_update, .user = &is_stopped};
+    trainer_mark(t, &marks);
+    b.job.adapter_out[0] = 77;
+    CHECK_INT(trainer_run(t, &b.job, &e), OK); /* nobody told the job */
+    CHECK_TRUE(b.job.adapter_out[0] < 77);
+    atomic_store(&is_stopped, false);
+    b.job.is_stopped = &is_stopped;
+    b.job.adapter_out[0] = 77;
+    CHECK_INT(trainer_run(t, &b.job, &e), ERR_INTERRUPTED);
+    CHECK_HAS(e.text, "stopped before local step 2");
+    CHECK_TRUE(b.job.adapter_out[0] >= 77);
+    trainer_close(t);
+    bench_fini(&b);
+}
+
 static void the_loss_of_untrained_weights_is_near_the_logarithm_of_the_vocabulary_or_more(void)
 {
     struct bench b;
@@ -475,6 +505,7 @@ int main(void)
     CASE(momentum_repeats_the_first_step);
     CASE(the_proximal_term_pulls_back_to_the_start);
     CASE(a_member_that_has_done_its_steps_rests);
+    CASE(a_job_that_is_stopped_ends_before_its_next_step);
     CASE(the_loss_of_untrained_weights_is_near_the_logarithm_of_the_vocabulary_or_more);
     CASE(the_plan_is_what_a_trainer_takes);
     CASE(a_job_or_plan_that_is_too_large_is_refused);

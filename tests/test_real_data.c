@@ -156,8 +156,9 @@ static int run_published_shape(const char *name)
                 "train.jsonl' --set model.costs_of=%s --set federation.rounds=2 --set "
                 "evaluate.samples=16 --set evaluate.max_new_tokens=16 --set output.dir=flan",
                 name);
-    printf("%s%s%s", program_text("err.txt"), program_text("out.txt"),
-           program_text("flan/performance.json"));
+    printf("%s", program_text("err.txt")); /* one buffer for all texts */
+    printf("%s", program_text("out.txt"));
+    printf("%s", program_text("flan/performance.json"));
     program_end();
     return status;
 }

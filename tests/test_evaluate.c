@@ -201,6 +201,26 @@ static void nothing_to_evaluate_on_is_refused(void)
 
 /* Beams of one sequence see nothing of another's: passes of 1, 5 and 12 sequences, 1 and 3 threads.
  */
+static void an_evaluation_that_is_stopped_ends(void)
+{
+    struct fixture f;
+    struct err e = {0};
+    struct evaluator *v;
+    struct eval_result r = {.loss = 77};
+    atomic_bool is_stopped = false;
+    if (!open_fixture(&f))
+        return;
+    const struct eval_spec spec = {.n_samples = 4, .batch = 2, .is_stopped = &is_stopped};
+    CHECK_INT(evaluator_open(&v, f.model, NULL, f.tokens, f.heldout, &spec, 1, NULL), OK);
+    atomic_store(&is_stopped, true);
+    CHECK_INT(evaluator_run(v, NULL, &r, &e), ERR_INTERRUPTED);
+    CHECK_NEAR(r.loss, 77, 0);
+    atomic_store(&is_stopped, false);
+    CHECK_INT(evaluator_run(v, NULL, &r, &e), OK);
+    evaluator_close(v);
+    close_fixture(&f);
+}
+
 static void beams_find_the_same_texts_in_any_company(void)
 {
     struct fixture f;
@@ -245,6 +265,7 @@ int main(void)
     CASE(scores_are_means_over_samples_of_their_texts);
     CASE(held_out_and_test_samples_are_judged_apart);
     CASE(nothing_to_evaluate_on_is_refused);
+    CASE(an_evaluation_that_is_stopped_ends);
     CASE(beams_find_the_same_texts_in_any_company);
     return test_end();
 }

@@ -38,6 +38,8 @@ static enum err_code open_as(struct backend **out, const struct backend_ops *ops
     c->has_dots = c->is_bf16 && cpu_attn_bf16_here();
     c->panel_wide = cpu_panel_find();
     c->panel = c->is_bf16 ? cpu_panel_of(CPU_PANEL_BF16) : c->panel_wide;
+    c->few_wide = cpu_few_find();
+    c->few = c->is_bf16 ? cpu_few_of(CPU_FEW_BF16) : c->few_wide;
     cpu_gemm_init();
     enum err_code code = c->is_bf16 ? cpu_dnnl_open(&c->dnnl, n_threads, e) : OK;
     if (!code)

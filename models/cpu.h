@@ -2,7 +2,7 @@
  *
  * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
  * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_panel.c those that read
- * weights in place, cpu_attn.c attention, cpu_one.c that of one query, cpu_loss.c the head and its loss, cpu_math.h
+ * weights in place, cpu_few.c those of up to eight rows, cpu_attn.c attention, cpu_one.c that of one query, cpu_loss.c the head and its loss, cpu_math.h
  * how kernels are written. Every loop is cut into blocks whose size depends on the shape only, see models/team.h, so
  * results do not depend on the number of threads.
  *
@@ -18,6 +18,7 @@
 
 #include "models/backend.h"
 #include "models/cpu_dnnl.h"
+#include "models/cpu_few.h"
 #include "models/cpu_panel.h"
 #include "models/team.h"
 
@@ -33,6 +34,7 @@ struct cpu {
     struct cpu_dnnl *dnnl; /* then; else NULL */
     bool has_dots;         /* attention multiplies bfloat16 itself, see models/cpu_attn.h */
     const struct cpu_panel_ops *panel, *panel_wide; /* of values, of float32; NULL: not on this processor */
+    cpu_few_fn *few, *few_wide; /* of few rows, where the panels are */
     struct err failure;    /* the first since the last sync */
 };
 
@@ -114,7 +116,8 @@ void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const 
               const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
 /* A product of values by one thread of the team, see models/cpu_dnnl.h; the second operand is a matrix of weights. */
 void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);
-/* Whether it goes by c->panel: then its rows are packed by c->panel->pack, and multiplied by cpu_product_packed. */
+/* Whether it goes by c->panel: then its rows are packed by c->panel->pack, and multiplied by cpu_product_packed (few
+ * rows from where they lie). */
 bool cpu_is_by_panel(const struct cpu *c, const struct cpu_product *p);
 size_t cpu_packed_room(const struct cpu *c, int m, int k);
 void cpu_product_packed(const struct cpu *c, const struct cpu_product *p, const float *packed);

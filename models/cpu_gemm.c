@@ -43,11 +43,13 @@ void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p)
 }
 
 /* Many rows pay where sums are long enough for a panel's own work, the copy of x and of its results. */
+enum { LONG_SUM = 384 };
+
 bool cpu_is_by_panel(const struct cpu *c, const struct cpu_product *p)
 {
     if (!c->panel || !p->is_b_t || (c->is_bf16 && (p->add || p->k % 2)))
         return false;
-    return p->m <= CPU_PANEL_ROWS || (c->panel->takes_many && p->k >= 384);
+    return p->m <= CPU_PANEL_ROWS || (c->panel->takes_many && p->k >= LONG_SUM);
 }
 
 size_t cpu_packed_room(const struct cpu *c, int m, int k)
@@ -57,6 +59,13 @@ size_t cpu_packed_room(const struct cpu *c, int m, int k)
 
 void cpu_product_packed(const struct cpu *c, const struct cpu_product *p, const float *packed)
 {
+    if (p->m <= CPU_FEW_ROWS) {
+        struct cpu_few few = {.m = p->m, .n = p->n, .k = p->k, .x = p->a, .ld_x = p->ld_a, .w = p->b, .ld_w = p->ld_b,
+                              .y = p->c, .ld_y = p->ld_c, .scale = 1, .add = p->add,
+                              .is_y_wide = p->is_c_wide || !c->is_bf16, .is_far = true};
+        c->few(&few);
+        return;
+    }
     struct cpu_panel f = {.m = p->m, .n = p->n, .k = p->k, .x = packed, .w = p->b, .ld_w = p->ld_b, .y = p->c,
                           .ld_y = p->ld_c, .scale = 1, .add = p->add, .is_y_wide = p->is_c_wide || !c->is_bf16};
     c->panel->multiply(&f);
@@ -272,21 +281,31 @@ static struct cpu_block lora_input(const struct lora_call *p, struct lora_part a
     return (struct cpu_block){r->in, d};
 }
 
+/* Of up to CPU_PANEL_ROWS rows in float32; panel has room for them. */
+static void product_wide(const struct cpu *c, const struct cpu_few *f, float *panel)
+{
+    if (f->m <= CPU_FEW_ROWS) {
+        c->few_wide(f);
+        return;
+    }
+    struct cpu_panel p = {.m = f->m, .n = f->n, .k = f->k, .x = panel, .w = f->w, .ld_w = f->ld_w, .y = f->y,
+                          .ld_y = f->ld_y, .scale = f->scale, .add = f->add, .is_y_wide = true};
+    c->panel_wide->pack(panel, f->x, f->ld_x, f->m, f->k);
+    c->panel_wide->multiply(&p);
+}
+
 /* h and y of few rows */
 static void lora_few(const struct lora_call *p, int n, struct cpu_block x, float *h, float *y, size_t ld_y,
                      float *panel)
 {
     const struct lora_args *a = &p->a;
-    const struct cpu_panel_ops *ops = p->c->panel_wide;
-    size_t rank = (size_t)a->rank;
-    struct cpu_panel down = {.m = n, .n = a->rank, .k = a->d_in, .x = panel, .w = a->a, .ld_w = (size_t)a->d_in,
-                             .y = h, .ld_y = rank, .scale = 1, .is_y_wide = true};
-    struct cpu_panel up = {.m = n, .n = a->d_out, .k = a->rank, .x = panel, .w = a->b, .ld_w = rank,
-                           .y = y, .ld_y = ld_y, .scale = a->scale, .add = true, .is_y_wide = true};
-    ops->pack(panel, x.at, x.ld, n, a->d_in);
-    ops->multiply(&down);
-    ops->pack(panel, h, rank, n, a->rank);
-    ops->multiply(&up);
+    size_t rank = (size_t)a->rank, d_in = (size_t)a->d_in;
+    struct cpu_few down = {.m = n, .n = a->rank, .k = a->d_in, .x = x.at, .ld_x = x.ld, .w = a->a, .ld_w = d_in,
+                           .y = h, .ld_y = rank, .scale = 1, .is_y_wide = true};
+    struct cpu_few up = {.m = n, .n = a->d_out, .k = a->rank, .x = h, .ld_x = rank, .w = a->b, .ld_w = rank,
+                         .y = y, .ld_y = ld_y, .scale = a->scale, .add = true, .is_y_wide = true};
+    product_wide(p->c, &down, panel);
+    product_wide(p->c, &up, panel);
 }
 
 static void lora_block(void *arg, int task, int thread)

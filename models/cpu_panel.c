@@ -101,11 +101,13 @@ CPU_AVX2 static void multiply_avx2(const struct cpu_panel *p)
             int rows = p->m - row < ROWS ? p->m - row : ROWS;
             for (int j = 0, step; j < cols; j += step) {
                 const float *w = (const float *)p->w + (size_t)(col + j) * p->ld_w;
-                step = cols - j >= 6 ? 6 : 1;
+                step = cols - j >= 6 ? 6 : cols - j >= 4 ? 4 : 1;
                 for (int half = 0; half < rows; half += 16) {
                     const float *x = p->x + (size_t)row * (size_t)p->k + half;
                     if (step == 6)
                         tile_avx2(p, x, w, &g.sum[half][j], 6);
+                    else if (step == 4)
+                        tile_avx2(p, x, w, &g.sum[half][j], 4);
                     else
                         tile_avx2(p, x, w, &g.sum[half][j], 1);
                 }

@@ -5,7 +5,8 @@
  * every block of rows; for the 32 rows of decoding that costs half as much as the product. Here only the rows of x are
  * copied, 32 of them to a panel: its first values, then its second ones, and so on. A row of weights is read in place,
  * one value at a time, and each is multiplied with 32 rows at once. A sum runs over k in order, so it does not depend
- * on how many rows there are. What pays for more than 32 rows, and where, cpu_gemm.c decides.
+ * on how many rows there are. What pays for more than 32 rows, and where, cpu_gemm.c decides; for up to 8 it does not,
+ * see models/cpu_few.h.
  *
  * It exists for x86-64 with AVX-512, AVX2 with FMA, or AVX-512 bf16, which is found out at run time; without them
  * whoever asks goes on with the library. */

@@ -174,6 +174,12 @@ static void one_query_at_a_position_sees_the_keys_before_it(void)
     struct shape s = {.n_seqs = 3, .n_heads = 2, .d_kv = 8, .q_len = {1, 1, 2}, .k_len = {6, 9, 5},
                       .q_pos = {5, 3, 2}, .has_pos = true, .has_bias = true, .is_causal = true};
     check_shape(&s);
+    /* no sequence has more: decoding */
+    s = (struct shape){.n_seqs = 4, .n_heads = 3, .d_kv = 20, .q_len = {1, 1, 0, 1}, .k_len = {6, 33, 5, 1},
+                       .q_pos = {5, 20, 2, 0}, .has_pos = true, .has_bias = true, .is_causal = true};
+    check_shape(&s);
+    s.has_bias = s.has_pos = s.is_causal = false;
+    check_shape(&s);
 }
 
 static void empty_sequences_change_nothing(void)

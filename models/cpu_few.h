@@ -1,8 +1,8 @@
 /* models/cpu_few.h: products of few rows, those of decoding, for the CPU backend. Only models/cpu*.c include it.
  *
- * Up to eight rows do not fill a panel (models/cpu_panel.h). These kernels read each row of weights where it lies, once,
- * and hold it against all rows of x: sums of 4 x 4 scalar products at a time, in vectors. A sum does not depend on how
- * many rows there are. They exist where panels do. */
+ * Up to eight rows do not fill a panel (models/cpu_panel.h). These kernels read each row of weights where it lies,
+ * once, and hold it against all rows of x: sums of 4 x 4 scalar products at a time, in vectors. A sum does not
+ * depend on how many rows there are. They exist where panels do. */
 #ifndef MODELS_CPU_FEW_H
 #define MODELS_CPU_FEW_H
 

@@ -3,8 +3,8 @@
  * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
  * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_panel.c those that read
  * weights in place, cpu_few.c those of up to eight rows, cpu_attn.c attention, cpu_one.c that of one query, cpu_loss.c
- * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size depends on the shape only, see models/team.h, so
- * results do not depend on the number of threads.
+ * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size depends on the
+ * shape only, see models/team.h, so results do not depend on the number of threads.
  *
  * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
  * is widened into scratch before a kernel and narrowed behind it, and products of values go to oneDNN

@@ -102,6 +102,21 @@ struct attn_args {
     float *dbias_table;    /* += or NULL */
 };
 
+/* Attention of one query per sequence on the rows x [*, d] themselves that keys Wk x_j and values Wv x_j would be made
+ * of, which are never there ("absorbed" weights: DeepSeek-V2, arXiv 2405.04434, 2.1.2). Per head h, with its d_kv rows
+ * of Wk and Wv:
+ *   s_hj = (Wk_h^T q_h) . x_j    p = softmax_j(s_h)    o_h = Wv_h sum_j p_hj x_j
+ * Sequence s has row s of q and o, and the rows x_start[s] .. + x_len[s] of x (host memory; without any o is 0). All
+ * dense:
+ * q, o [n_seqs, n_heads d_kv]   wk, wv [n_heads d_kv, d] */
+struct absorbed_args {
+    int n_seqs;
+    const int32_t *x_start, *x_len;
+    int n_heads, d_kv, d;
+    const void *q, *x, *wk, *wv;
+    void *o;
+};
+
 struct backend_ops {
     const char *name;      /* "cpu", "cuda" */
     const char *precision; /* "float32", "bf16" */
@@ -199,6 +214,11 @@ struct backend_ops {
 
     void (*attention)(struct backend *b, const struct attn_args *a);
     void (*attention_backward)(struct backend *b, const struct attn_args *a);
+
+    /* Both or neither, NULL: not on this backend. */
+    void (*attention_absorbed)(struct backend *b, const struct absorbed_args *a);
+    /* to [d_out, d_in] = w + scale B A of the first member: a matrix and its adapter in one */
+    void (*lora_merge)(struct backend *b, const struct lora_args *a, void *to, const void *w);
 
     /* Head and loss without all logits in memory: z = x W^T over n_vocab columns, blocked by rows.
      *   nll[i] = logsumexp(z_i) - z_i[label[i]]      x [n, d]   W [n_vocab, d]   label backend memory,

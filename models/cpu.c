@@ -39,6 +39,7 @@ static enum err_code open_as(struct backend **out, const struct backend_ops *ops
     c->panel_wide = cpu_panel_find();
     c->panel = c->is_bf16 ? cpu_panel_of(CPU_PANEL_BF16) : c->panel_wide;
     c->few_wide = cpu_few_find();
+    c->mix = cpu_mix_find();
     c->few = c->is_bf16 ? cpu_few_of(CPU_FEW_BF16) : c->few_wide;
     cpu_gemm_init();
     enum err_code code = c->is_bf16 ? cpu_dnnl_open(&c->dnnl, n_threads, e) : OK;
@@ -389,6 +390,8 @@ const struct backend_ops cpu_backend = {
     .narrow = cpu_narrow,
     .get_values = cpu_get_values,
     .scratch_bytes = cpu_scratch_bytes,
+    .attention_absorbed = cpu_attention_absorbed,
+    .lora_merge = cpu_lora_merge,
     CPU_SLOTS,
 };
 

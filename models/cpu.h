@@ -2,8 +2,8 @@
  *
  * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
  * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_panel.c those that read
- * weights in place, cpu_few.c those of up to eight rows, cpu_attn.c attention, cpu_one.c that of one query, cpu_loss.c
- * the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size depends on the
+ * weights in place, cpu_few.c those of up to eight rows, cpu_attn.c attention, cpu_one.c that of one query,
+ * cpu_absorbed.c that of one query without keys and values, cpu_loss.c the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size depends on the
  * shape only, see models/team.h, so results do not depend on the number of threads.
  *
  * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
@@ -35,6 +35,7 @@ struct cpu {
     bool has_dots;         /* attention multiplies bfloat16 itself, see models/cpu_attn.h */
     const struct cpu_panel_ops *panel, *panel_wide; /* of values, of float32; NULL: not on this processor */
     cpu_few_fn *few, *few_wide; /* of few rows, where the panels are */
+    cpu_mix_fn *mix;            /* of float32, there too */
     struct err failure;    /* the first since the last sync */
 };
 
@@ -114,6 +115,9 @@ void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32
  * shape and input. */
 void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const float *a, size_t ld_a,
               const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
+/* y = scale x w^T, float32, as above; few rows where they lie, up to CPU_PANEL_ROWS by panel, for which `panel` has
+ * room, or by the library. */
+void cpu_product_wide(const struct cpu *c, const struct cpu_few *f, float *panel);
 /* A product of values by one thread of the team, see models/cpu_dnnl.h; the second operand is a matrix of weights. */
 void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);
 /* Whether it goes by c->panel: then its rows are packed by c->panel->pack, and multiplied by cpu_product_packed (few
@@ -157,6 +161,8 @@ void cpu_lora_backward(struct backend *b, const struct lora_args *a, void *dx, c
                        size_t ld_y, const void *x, size_t ld_x);
 void cpu_attention(struct backend *b, const struct attn_args *a);
 void cpu_attention_backward(struct backend *b, const struct attn_args *a);
+void cpu_attention_absorbed(struct backend *b, const struct absorbed_args *a);
+void cpu_lora_merge(struct backend *b, const struct lora_args *a, void *to, const void *w);
 void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                    const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw);
 void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,

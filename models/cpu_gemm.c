@@ -1,6 +1,7 @@
 /* models/cpu_gemm.c: products of matrices: frozen weights through BLAS, adapters of all members. */
 #include <cblas.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "models/cpu_lora.h"
 #include "models/cpu_math.h"
@@ -69,6 +70,23 @@ void cpu_product_packed(const struct cpu *c, const struct cpu_product *p, const 
     struct cpu_panel f = {.m = p->m, .n = p->n, .k = p->k, .x = packed, .w = p->b, .ld_w = p->ld_b, .y = p->c,
                           .ld_y = p->ld_c, .scale = 1, .add = p->add, .is_y_wide = p->is_c_wide || !c->is_bf16};
     c->panel->multiply(&f);
+}
+
+void cpu_product_wide(const struct cpu *c, const struct cpu_few *f, float *panel)
+{
+    if (!c->few_wide) {
+        cpu_gemm(false, true, f->m, f->n, f->k, f->scale, f->x, f->ld_x, f->w, f->ld_w, f->add ? 1.0f : 0.0f, f->y,
+                 f->ld_y);
+        return;
+    }
+    if (f->m <= CPU_FEW_ROWS) {
+        c->few_wide(f);
+        return;
+    }
+    struct cpu_panel p = {.m = f->m, .n = f->n, .k = f->k, .x = panel, .w = f->w, .ld_w = f->ld_w, .y = f->y,
+                          .ld_y = f->ld_y, .scale = f->scale, .add = f->add, .is_y_wide = true};
+    c->panel_wide->pack(panel, f->x, f->ld_x, f->m, f->k);
+    c->panel_wide->multiply(&p);
 }
 
 /* A product cut into tasks of so many rows and columns. */
@@ -281,19 +299,6 @@ static struct cpu_block lora_input(const struct lora_call *p, struct lora_part a
     return (struct cpu_block){r->in, d};
 }
 
-/* Of up to CPU_PANEL_ROWS rows in float32; panel has room for them. */
-static void product_wide(const struct cpu *c, const struct cpu_few *f, float *panel)
-{
-    if (f->m <= CPU_FEW_ROWS) {
-        c->few_wide(f);
-        return;
-    }
-    struct cpu_panel p = {.m = f->m, .n = f->n, .k = f->k, .x = panel, .w = f->w, .ld_w = f->ld_w, .y = f->y,
-                          .ld_y = f->ld_y, .scale = f->scale, .add = f->add, .is_y_wide = true};
-    c->panel_wide->pack(panel, f->x, f->ld_x, f->m, f->k);
-    c->panel_wide->multiply(&p);
-}
-
 /* h and y of few rows */
 static void lora_few(const struct lora_call *p, int n, struct cpu_block x, float *h, float *y, size_t ld_y,
                      float *panel)
@@ -304,8 +309,8 @@ static void lora_few(const struct lora_call *p, int n, struct cpu_block x, float
                            .y = h, .ld_y = rank, .scale = 1, .is_y_wide = true};
     struct cpu_few up = {.m = n, .n = a->d_out, .k = a->rank, .x = h, .ld_x = rank, .w = a->b, .ld_w = rank,
                          .y = y, .ld_y = ld_y, .scale = a->scale, .add = true, .is_y_wide = true};
-    product_wide(p->c, &down, panel);
-    product_wide(p->c, &up, panel);
+    cpu_product_wide(p->c, &down, panel);
+    cpu_product_wide(p->c, &up, panel);
 }
 
 static void lora_block(void *arg, int task, int thread)
@@ -339,6 +344,29 @@ void cpu_lora(struct backend *b, const struct lora_args *a, void *y, size_t ld_y
     bool is_bf16 = !p.is_few && cpu_lora_bf16_takes(&p);
     if (cpu_scratch(p.c, is_bf16 ? cpu_lora_bf16_scratch(&p) : lora_rooms_size(a)))
         team_run(p.c->team, lora_tasks(&p), is_bf16 ? cpu_lora_bf16_forward : lora_block, &p);
+}
+
+struct merge_args {
+    const struct lora_args *a;
+    float *to;
+    const float *w;
+};
+
+static void merge_block(void *arg, int task, int thread)
+{
+    (void)thread;
+    const struct merge_args *p = arg;
+    size_t row = (size_t)task * COLS, rank = (size_t)p->a->rank, d = (size_t)p->a->d_in;
+    int n = cpu_min(COLS, p->a->d_out - (int)row);
+    memcpy(p->to + row * d, p->w + row * d, (size_t)n * d * sizeof(float));
+    cpu_gemm(false, false, n, p->a->d_in, p->a->rank, p->a->scale, p->a->b + row * rank, rank, p->a->a, d, 1,
+             p->to + row * d, d);
+}
+
+void cpu_lora_merge(struct backend *b, const struct lora_args *a, void *to, const void *w)
+{
+    struct merge_args p = {a, to, w};
+    team_run(cpu_of(b)->team, cpu_blocks(a->d_out, COLS), merge_block, &p);
 }
 
 /* The rows of a part: xd = dropout(x), values, where something is dropped, and with gx [n, d_in], the gradient of

@@ -19,13 +19,13 @@ static struct rows rows_of(bool is_bf16, const void *at, size_t ld, int n, int h
     return (struct rows){at, ld * (is_bf16 ? sizeof(uint16_t) : sizeof(float)), n, (size_t)heads, (size_t)d, is_bf16};
 }
 
-/* The STEP rows that come AHEAD of row j. */
+/* The STEP rows that come AHEAD of row j; read once a token, they need not stay in a cache. */
 static inline void fetch(const struct rows *r, int j)
 {
     size_t n_bytes = r->heads * r->d * (r->is_bf16 ? sizeof(uint16_t) : sizeof(float));
     for (int i = j + AHEAD; i < j + AHEAD + STEP && i < r->n; i++)
         for (size_t at = 0; at < n_bytes; at += 64)
-            __builtin_prefetch(r->at + (size_t)i * r->stride + at);
+            __builtin_prefetch(r->at + (size_t)i * r->stride + at, 0, 0);
 }
 
 CPU_INLINE const void *row(const struct rows *r, int j)

@@ -49,11 +49,12 @@ static void put(const struct cpu_panel *p, const struct gathered *g, int row, in
 }
 
 /* What comes behind the WIDE rows of w at hand begins to move while they are at work: for k values (or pairs) of each
- * of these, which are 4 x WIDE bytes, as many of what follows. */
+ * of these, which are 4 x WIDE bytes, as many of what follows. They shall not drive out of the shared cache what is used
+ * again sooner than they are, such as the encoder's output while decoding (generation by FLAN-T5-small: 4 % faster). */
 CPU_INLINE void fetch(const unsigned char *next, int k)
 {
     UNROLL for (int line = 0; line < 4 * WIDE * 4 / 64; line++)
-        _mm_prefetch((const char *)next + (size_t)k * 4 * WIDE + (size_t)line * 64, _MM_HINT_T0);
+        _mm_prefetch((const char *)next + (size_t)k * 4 * WIDE + (size_t)line * 64, _MM_HINT_NTA);
 }
 
 /* --- AVX2: 16 rows against 6 columns, vectors of 8 --- */

@@ -54,17 +54,58 @@ static void self_attention(const struct t5_slots *s, int layer)
     t5_attention_out(s->r, layer, false, &s->rows, w->kept[layer].x);
 }
 
-static void cross_attention(const struct t5_slots *s, int layer)
+/* Cross-attention's k and v weights, [2 inner, d_model]: the model's, or merged with the pass's adapter. */
+static const void *cross_weights(const struct t5_run *r, int layer)
+{
+    const struct t5_work *w = r->w;
+    const struct t5_config *c = &w->model->config;
+    size_t size = 2 * (size_t)t5_inner(c) * (size_t)c->d_model;
+    if (w->cross_w && r->pass->adapters)
+        return t5_at(w, w->cross_w, (size_t)(layer - c->n_enc) * size);
+    return t5_wv(w, t5_layer(w, layer)->ck);
+}
+
+static void merge_cross(const struct t5_run *r, int layer)
+{
+    const struct t5_work *w = r->w;
+    const struct t5_config *c = &w->model->config;
+    size_t half = (size_t)t5_inner(c) * (size_t)c->d_model, at = (size_t)(layer - c->n_enc) * 2 * half;
+    t5_merge_site(r, layer, LORA_AT_CK, t5_at(w, w->cross_w, at), t5_wv(w, t5_layer(w, layer)->ck));
+    t5_merge_site(r, layer, LORA_AT_CV, t5_at(w, w->cross_w, at + half), t5_wv(w, t5_layer(w, layer)->ck + half));
+}
+
+static void absorbed_attention(const struct t5_slots *s, int layer)
+{
+    const struct t5_work *w = s->r->w;
+    const struct t5_config *c = &w->model->config;
+    size_t half = (size_t)t5_inner(c) * (size_t)c->d_model * w->ops->value_bytes;
+    const unsigned char *wk = cross_weights(s->r, layer);
+    struct absorbed_args a = {.n_seqs = s->n, .x_start = s->in_start, .x_len = s->in_len, .n_heads = c->n_heads,
+                              .d_kv = c->d_kv, .d = c->d_model, .q = w->kept[layer].cq, .x = w->out[0], .wk = wk,
+                              .wv = wk + half, .o = w->kept[layer].co};
+    w->ops->attention_absorbed(w->b, &a);
+}
+
+static void keyed_attention(const struct t5_slots *s, int layer)
 {
     const struct t5_work *w = s->r->w;
     struct attn_args a = t5_cross_args(s->r, layer);
-    t5_cross_query(s->r, layer, &s->rows);
     a.n_seqs = s->n;
     a.q_start = s->row;
     a.q_len = s->one;
     a.k_start = s->in_start;
     a.k_len = s->in_len;
     w->ops->attention(w->b, &a);
+}
+
+static void cross_attention(const struct t5_slots *s, int layer)
+{
+    const struct t5_work *w = s->r->w;
+    t5_cross_query(s->r, layer, &s->rows);
+    if (w->is_absorbed)
+        absorbed_attention(s, layer);
+    else
+        keyed_attention(s, layer);
     t5_attention_out(s->r, layer, true, &s->rows, w->kept[layer].x);
 }
 
@@ -102,8 +143,12 @@ enum err_code t5_slots_begin(struct t5_slots *s, const struct t5_run *r, int n_e
     s->n = in->n_seqs * n_each;
     CHECK(s->n <= w->max_slots);
     t5_encode(r);
-    for (int l = c->n_enc; l < c->n_enc + c->n_dec; l++)
-        t5_cross_keys(r, l);
+    for (int l = c->n_enc; l < c->n_enc + c->n_dec; l++) {
+        if (!w->is_absorbed)
+            t5_cross_keys(r, l);
+        else if (w->cross_w && r->pass->adapters)
+            merge_cross(r, l);
+    }
     int32_t **table[TABLES] = {&s->seq,        &s->row,      &s->one, &s->in_start, &s->in_len,
                                &s->self_start, &s->self_len, &s->at,  &s->token};
     for (int i = 0; i < TABLES; i++, at += w->max_slots)

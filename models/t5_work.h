@@ -61,6 +61,8 @@ struct t5_work {
     /* decoding; slots: max_seqs * max_beams, top: 1, or 2 max_beams */
     int max_slots;
     void *cache;   /* values [n_dec][slots][max_new][3 inner] */
+    bool is_absorbed; /* cross-attention on the encoder's output itself, without keys and values */
+    void *cross_w;    /* then, where an adapter may be on them: values [n_dec][2 inner, d], its k and v merged */
     int32_t *best; /* [slots * top] */
     float *logp;   /* [slots * top] with beams */
     float *host_nll;                        /* [max_out] */
@@ -96,6 +98,8 @@ struct dropout t5_drop_stack(const struct t5_run *r, int stack, int site);
 /* The branch of one site, if the pass has adapters and the layer has that site. */
 void t5_adapt(const struct t5_run *r, int layer, enum lora_matrix m, const struct t5_side *rows,
               void *y, size_t ld_y, const void *x, size_t ld_x);
+/* to = w and what the pass's adapter (stride 0) adds to it, both as the matrix lies */
+void t5_merge_site(const struct t5_run *r, int layer, enum lora_matrix m, void *to, const void *w);
 /* Its backward; dx NULL: not wanted. */
 void t5_adapt_backward(const struct t5_run *r, int layer, enum lora_matrix m,
                        const struct t5_side *rows, void *dx, const void *dy, size_t ld_y,

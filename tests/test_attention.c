@@ -232,6 +232,82 @@ static void gradients_are_written_over_what_was_there(void)
     lab_close(&l);
 }
 
+/* --- attention without keys and values --- */
+
+struct absorbed_shape {
+    int n_seqs, n_heads, d_kv, d, most; /* rows of a sequence: 1 .. most, or none of every fifth */
+};
+
+/* The same attention with keys and values, [n_x, inner] each, by the reference above. */
+static double *with_keys(struct lab *l, const struct absorbed_args *a, int n_x)
+{
+    static double bin[1 << 14];
+    int inner = a->n_heads * a->d_kv;
+    size_t d = (size_t)a->d, n = (size_t)inner, size = (size_t)n_x * n;
+    double *x = lab_double(l, a->x, (size_t)n_x * d);
+    double *w[2] = {lab_double(l, a->wk, n * d), lab_double(l, a->wv, n * d)};
+    double *kv[2] = {calloc(size, sizeof(double)), calloc(size, sizeof(double))};
+    for (int which = 0; which < 2; which++)
+        for (size_t i = 0; i < size; i++)
+            for (size_t c = 0; c < d; c++)
+                kv[which][i] += x[i / n * d + c] * w[which][i % n * d + c];
+    int32_t *row = calloc((size_t)a->n_seqs, sizeof(*row)), *one = calloc((size_t)a->n_seqs, sizeof(*one));
+    for (int s = 0; s < a->n_seqs; s++) {
+        row[s] = s;
+        one[s] = 1;
+    }
+    struct attn_args t = {.n_seqs = a->n_seqs, .q_start = row, .q_len = one, .k_start = a->x_start, .k_len = a->x_len,
+                          .n_heads = a->n_heads, .d_kv = a->d_kv, .ld_q = n, .ld_kv = n, .ld_o = n};
+    struct reference r = {.a = &t, .n_q = a->n_seqs, .n_k = n_x, .q = lab_double(l, a->q, (size_t)a->n_seqs * n),
+                          .k = kv[0], .v = kv[1], .o = lab_double(l, a->o, (size_t)a->n_seqs * n), .lse = bin};
+    CHECK_TRUE(a->n_seqs * a->n_heads <= 1 << 14);
+    for (int s = 0; s < a->n_seqs; s++)
+        for (int h = 0; h < a->n_heads; h++)
+            reference_row(&r, s, 0, h);
+    for (int i = 0; i < 2; i++)
+        free(kv[i]);
+    free(row);
+    free(one);
+    return r.o;
+}
+
+static void check_absorbed(const struct absorbed_shape *s, int n_threads)
+{
+    struct lab l = lab_open(n_threads);
+    int32_t len[64], start[64];
+    CHECK_TRUE(s->n_seqs <= 64);
+    for (int i = 0; i < s->n_seqs; i++)
+        len[i] = i % 5 == 3 ? 0 : 1 + (i * 37 + s->most - 1) % s->most;
+    int n_x = starts(s->n_seqs, len, start), inner = s->n_heads * s->d_kv;
+    size_t q = (size_t)(s->n_seqs * inner), w = (size_t)inner * (size_t)s->d;
+    struct absorbed_args a = {.n_seqs = s->n_seqs, .x_start = start, .x_len = len, .n_heads = s->n_heads,
+                              .d_kv = s->d_kv, .d = s->d};
+    a.q = lab_random(&l, q, 0.9);
+    a.x = lab_random(&l, (size_t)n_x * (size_t)s->d, 1);
+    a.wk = lab_random(&l, w, 2.0 / sqrt(s->d));
+    a.wv = lab_random(&l, w, 2.0 / sqrt(s->d));
+    a.o = lab_random(&l, q, 1);
+    l.op->attention_absorbed(l.b, &a);
+    double *want = with_keys(&l, &a, n_x);
+    for (size_t i = 0; i < q; i++) /* nothing gives 0, not the 0 / 0 of the reference */
+        want[i] = len[i / (size_t)inner] ? want[i] : 0;
+    lab_near(&l, "o", q, a.o, want, 3e-6);
+    lab_close(&l);
+}
+
+static void absorbed_attention_is_attention_of_keys_and_values(void)
+{
+    static const struct absorbed_shape shape[] = {{1, 1, 1, 1, 1},      {3, 2, 4, 6, 9},     {3, 6, 64, 512, 190},
+                                                  {4, 12, 16, 70, 33},  {6, 9, 5, 33, 17},   {35, 3, 8, 24, 40},
+                                                  {3, 16, 8, 130, 600}, {2, 7, 10, 100, 65}};
+    if (!LAB_BACKEND.attention_absorbed) {
+        printf("     not on this backend\n");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(shape) / sizeof(shape[0]); i++)
+        check_absorbed(&shape[i], 1 + (int)i % 3);
+}
+
 /* 32 buckets, distance 128: the edges as Hugging Face's code has them. */
 static void buckets_of_relative_positions(void)
 {
@@ -262,6 +338,7 @@ int main(void)
     CASE(empty_sequences_change_nothing);
     CASE(queries_without_keys_give_zero);
     CASE(gradients_are_written_over_what_was_there);
+    CASE(absorbed_attention_is_attention_of_keys_and_values);
     CASE(buckets_of_relative_positions);
     return test_end();
 }

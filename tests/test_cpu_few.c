@@ -72,7 +72,7 @@ static void check_product(const struct product *p, double error)
         }
 }
 
-static const int ROWS[] = {1, 2, 3, 4, 5, 31, 32, 33}, COLS[] = {1, 3, 4, 6, 64, 65},
+static const int ROWS[] = {1, 2, 3, 4, 5, 6, 7, 8, 10, 31, 32, 33}, COLS[] = {1, 3, 4, 6, 64, 65},
                  INNER[] = {1, 7, 8, 9, 16, 31, 33, 64, 384, 400};
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -150,11 +150,48 @@ static void bf16_results_are_rounded_to_the_nearest(void)
     free(p);
 }
 
+/* y [m, n] = x [m, k] w [k, n], and nothing between rows. */
+static void check_mixture(struct product *p, cpu_mix_fn *run, int m, int n, int k)
+{
+    product_set(p, CPU_FEW_AVX2, m, n, k);
+    struct cpu_mix f = {.m = m, .n = n, .k = k, .x = p->x, .w = p->w, .y = p->y, .ld_x = (size_t)k + GAP,
+                        .ld_w = (size_t)n + GAP, .ld_y = (size_t)n + GAP};
+    run(&f);
+    for (size_t i = 0; i < (size_t)m; i++)
+        for (size_t j = 0; j < f.ld_y; j++) {
+            double sum = 0;
+            for (size_t c = 0; c < (size_t)k; c++)
+                sum += (double)p->x[i * f.ld_x + c] * (double)p->w[c * f.ld_w + j];
+            CHECK_NEAR((double)p->y[i * f.ld_y + j], j < (size_t)n ? sum : (double)value(i * f.ld_y + j, 3),
+                       j < (size_t)n ? 1e-5 : 0);
+        }
+}
+
+static void mixtures_are_those_of_doubles(void)
+{
+    static const int rows[] = {1, 2, 3, 6, 7, 8, 12, 33}, cols[] = {1, 8, 15, 16, 17, 63, 64, 66},
+                     inner[] = {1, 2, 33, 350};
+    struct product *p = product_new();
+    for (int kind = 0; kind < N_CPU_FEW_KINDS; kind++) {
+        cpu_mix_fn *run = cpu_mix_of((enum cpu_few_kind)kind);
+        if (kind == CPU_FEW_BF16)
+            CHECK_TRUE(!run);
+        else
+            printf("     %s: %s\n", name_of(kind), run ? "here" : "not on this processor");
+        for (size_t i = 0; run && i < COUNT(rows); i++)
+            for (size_t j = 0; j < COUNT(cols); j++)
+                for (size_t k = 0; k < COUNT(inner); k++)
+                    check_mixture(p, run, rows[i], cols[j], inner[k]);
+    }
+    free(p);
+}
+
 int main(void)
 {
     CASE(products_are_those_of_doubles);
     CASE(sums_are_scaled_and_added);
     CASE(a_row_alone_is_the_row_among_others_to_the_bit);
+    CASE(mixtures_are_those_of_doubles);
     CASE(bf16_results_are_rounded_to_the_nearest);
     return test_end();
 }

@@ -300,6 +300,30 @@ static void a_member_alone_gets_what_it_gets_in_a_cohort(void)
     lab_close(&l);
 }
 
+/* to = w + scale B A; 130 rows are more than one task's. */
+static void a_matrix_and_its_adapter_in_one(void)
+{
+    enum { IN = 70, OUT = 130, RANK = 3 };
+    static const int32_t rows[] = {0, 5};
+    struct lab l = lab_open(2);
+    const float *w = lab_random(&l, IN * OUT, 1);
+    float *to = lab_random(&l, IN * OUT, 1);
+    struct lora_args a = {.n_members = 1, .member_row = rows, .d_in = IN, .d_out = OUT, .rank = RANK, .scale = 0.5f,
+                          .a = lab_random(&l, RANK * IN, 1), .b = lab_random(&l, OUT * RANK, 1)};
+    double *want = lab_double(&l, w, IN * OUT), *f = lab_double(&l, a.a, RANK * IN);
+    double *g = lab_double(&l, a.b, OUT * RANK);
+    for (int i = 0; i < OUT * IN; i++)
+        for (int k = 0; k < RANK; k++)
+            want[i] += 0.5 * g[i / IN * RANK + k] * f[k * IN + i % IN];
+    if (l.op->lora_merge) {
+        l.op->lora_merge(l.b, &a, to, w);
+        lab_near(&l, "merged", IN * OUT, to, want, 1e-6);
+    } else {
+        printf("     not on this backend\n");
+    }
+    lab_close(&l);
+}
+
 int main(void)
 {
     lab_skip_unless(&LAB_BACKEND);
@@ -307,5 +331,6 @@ int main(void)
     CASE(gradients_of_members_of_any_size);
     CASE(one_adapter_shared_by_all_members_sums_their_gradients);
     CASE(a_member_alone_gets_what_it_gets_in_a_cohort);
+    CASE(a_matrix_and_its_adapter_in_one);
     return test_end();
 }

@@ -230,6 +230,13 @@ struct backend_ops {
     void (*head_argmax)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                         int32_t *best);
 
+    /* The same by means of a screen, which head_screen makes of W: most columns are ruled out by it, the others are
+     * computed as ever. screen_bytes: of it; 0: it does not pay here. All three or none, NULL: not on this backend. */
+    size_t (*head_screen_bytes)(int d, int n_vocab);
+    void (*head_screen)(struct backend *b, int d, int n_vocab, void *screen, const void *w);
+    void (*head_argmax_screened)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                                 const void *screen, int32_t *best);
+
     /* The k most probable columns of each row: index[i k + j] and logp[i k + j] = log softmax(z_i)_j, z_i = x_i
      * W^T, most probable first, of equals the lowest index. 1 <= k <= n_vocab, k <= BACKEND_MAX_TOP. */
     void (*head_top)(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,

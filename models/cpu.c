@@ -392,6 +392,9 @@ const struct backend_ops cpu_backend = {
     .scratch_bytes = cpu_scratch_bytes,
     .attention_absorbed = cpu_attention_absorbed,
     .lora_merge = cpu_lora_merge,
+    .head_screen_bytes = cpu_head_screen_bytes,
+    .head_screen = cpu_head_screen,
+    .head_argmax_screened = cpu_head_argmax_screened,
     CPU_SLOTS,
 };
 

@@ -3,8 +3,9 @@
  * cpu.c holds the tables, memory and optimizer steps, cpu_rows.c norms and element-wise operations, cpu_mask.c
  * dropout's masks, cpu_gemm.c the products of layers and adapters (and alone knows BLAS), cpu_panel.c those that read
  * weights in place, cpu_few.c those of up to eight rows, cpu_attn.c attention, cpu_one.c that of one query,
- * cpu_absorbed.c that of one query without keys and values, cpu_loss.c the head and its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size depends on the
- * shape only, see models/team.h, so results do not depend on the number of threads.
+ * cpu_absorbed.c that of one query without keys and values, cpu_screen.c decoding's arg max, cpu_loss.c the head and
+ * its loss, cpu_math.h how kernels are written. Every loop is cut into blocks whose size depends on the shape only, see
+ * models/team.h, so results do not depend on the number of threads.
  *
  * One set of kernels serves both precisions: they compute in float32. Where values are bfloat16 a row of them
  * is widened into scratch before a kernel and narrowed behind it, and products of values go to oneDNN
@@ -167,6 +168,10 @@ void cpu_head_loss(struct backend *b, int n, int d, int n_vocab, const void *x, 
                    const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw);
 void cpu_head_argmax(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                      int32_t *best);
+size_t cpu_head_screen_bytes(int d, int n_vocab);
+void cpu_head_screen(struct backend *b, int d, int n_vocab, void *screen, const void *w);
+void cpu_head_argmax_screened(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
+                              const void *screen, int32_t *best);
 void cpu_head_top(struct backend *b, int n, int d, int n_vocab, int k, const void *x, const void *w,
                   int32_t *index, float *logp);
 

@@ -49,8 +49,8 @@ static void put(const struct cpu_panel *p, const struct gathered *g, int row, in
 }
 
 /* What comes behind the WIDE rows of w at hand begins to move while they are at work: for k values (or pairs) of each
- * of these, which are 4 x WIDE bytes, as many of what follows. They shall not drive out of the shared cache what is used
- * again sooner than they are, such as the encoder's output while decoding (generation by FLAN-T5-small: 4 % faster). */
+ * of these, which are 4 x WIDE bytes, as many of what follows. They shall not drive out of the shared cache what is
+ * used again sooner, such as the encoder's output while decoding (generation by FLAN-T5-small: 4 % faster). */
 CPU_INLINE void fetch(const unsigned char *next, int k)
 {
     UNROLL for (int line = 0; line < 4 * WIDE * 4 / 64; line++)

@@ -117,9 +117,12 @@ static enum err_code greedy_step(struct t5_slots *g, struct err *e)
 {
     const struct t5_work *w = g->r->w;
     const struct t5_config *c = &w->model->config;
+    const void *head = t5_wv(w, w->model->head);
     t5_slots_step(g);
-    w->ops->head_argmax(w->b, g->n, c->d_model, c->vocab, w->out[1], t5_wv(w, w->model->head),
-                        w->best);
+    if (w->screen)
+        w->ops->head_argmax_screened(w->b, g->n, c->d_model, c->vocab, w->out[1], head, w->screen, w->best);
+    else
+        w->ops->head_argmax(w->b, g->n, c->d_model, c->vocab, w->out[1], head, w->best);
     w->ops->get(w->b, g->token, w->best, (size_t)g->n * sizeof(int32_t));
     return w->ops->sync(w->b, e);
 }
@@ -131,6 +134,9 @@ enum err_code t5_greedy(struct t5_work *w, const struct t5_pass *p, int max_new,
     struct t5_run r = {.w = w, .pass = p};
     struct t5_slots g;
     enum err_code code = t5_slots_begin(&g, &r, 1, e);
+    if (w->screen)
+        w->ops->head_screen(w->b, w->model->config.d_model, w->model->config.vocab, w->screen,
+                            t5_wv(w, w->model->head));
     memset(n_out, 0, (size_t)p->pack->n_seqs * sizeof(*n_out));
     for (; !code && g.n > 0 && g.position < max_new; g.position++) {
         code = greedy_step(&g, e);

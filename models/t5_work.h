@@ -63,6 +63,7 @@ struct t5_work {
     void *cache;   /* values [n_dec][slots][max_new][3 inner] */
     bool is_absorbed; /* cross-attention on the encoder's output itself, without keys and values */
     void *cross_w;    /* then, where an adapter may be on them: values [n_dec][2 inner, d], its k and v merged */
+    void *screen;  /* of the head, where the backend has one and decoding is greedy */
     int32_t *best; /* [slots * top] */
     float *logp;   /* [slots * top] with beams */
     float *host_nll;                        /* [max_out] */

@@ -199,12 +199,12 @@ static void close_reference(struct reference *r)
 
 enum { N_BEAMS = 4 };
 
-static struct t5_work *open_work(struct reference *r, enum t5_mode mode, bool has_lora, int max_new)
+static struct t5_work *open_work(struct reference *r, enum t5_mode mode, bool has_lora, int max_new, int n_beams)
 {
     struct err e;
     struct t5_work *w;
     const struct t5_limits limits = {
-        1, r->pack->max_seqs, r->pack->max_in, r->pack->max_out, max_new, N_BEAMS};
+        1, r->pack->max_seqs, r->pack->max_in, r->pack->max_out, max_new, n_beams};
     must(t5_work_open(&w, r->model, mode, has_lora ? &r->lora : NULL, &limits, 2, &e), &e);
     return w;
 }
@@ -238,7 +238,7 @@ struct result {
 static void run_forward(struct reference *r, const float *adapter, struct result *out)
 {
     struct err e;
-    struct t5_work *w = open_work(r, T5_INFER, true, 1);
+    struct t5_work *w = open_work(r, T5_INFER, true, 1, N_BEAMS);
     const struct t5_config *c = t5_config_of(r->model);
     float *x = on_backend(r, w, adapter, r->lora.size);
     struct t5_pass pass = {.pack = r->pack, .adapters = x};
@@ -254,7 +254,7 @@ static void run_forward(struct reference *r, const float *adapter, struct result
 static void run_training(struct reference *r, const float *adapter, struct result *out)
 {
     struct err e;
-    struct t5_work *w = open_work(r, T5_ADAPT, true, 0);
+    struct t5_work *w = open_work(r, T5_ADAPT, true, 0, 0);
     const struct backend_ops *ops = t5_ops(r->model);
     struct backend *b = t5_work_backend(w);
     size_t n = r->lora.size, n_bytes = n * sizeof(float);
@@ -283,7 +283,7 @@ static void run_generation(struct reference *r, const float *adapter, int n_beam
                            int32_t fill, struct result *out)
 {
     struct err e;
-    struct t5_work *w = open_work(r, T5_INFER, true, max_new);
+    struct t5_work *w = open_work(r, T5_INFER, true, max_new, n_beams);
     float *x = on_backend(r, w, adapter, r->lora.size);
     struct t5_pass pass = {.pack = r->pack, .adapters = x};
     const struct t5_beams how = {.n_beams = n_beams, .length_penalty = 1};
@@ -408,7 +408,7 @@ static void check_full(struct reference *r)
     double nll[MAX_SEQS];
     if (!weights_find(r->ref, "fullgrad.shared.weight"))
         return;
-    struct t5_work *w = open_work(r, T5_FULL, false, 0);
+    struct t5_work *w = open_work(r, T5_FULL, false, 0, 0);
     struct backend *b = t5_work_backend(w);
     float *host = ARENA_NEW(&r->arena, float, t5_n_flat(r->model));
     struct t5_pass pass = {.pack = r->pack};

@@ -174,7 +174,9 @@ static enum err_code run_pass(struct evaluator *v, const struct t5_pass *pass,
     if (code || !v->spec.wants_rouge)
         return code;
     int max_new = v->spec.max_new_tokens;
-    code = t5_beam(v->work, pass, &v->spec.beams, max_new, v->id, v->n_id, e);
+    struct t5_pass again = *pass;
+    again.is_encoded = true;
+    code = t5_beam(v->work, &again, &v->spec.beams, max_new, v->id, v->n_id, e);
     if (code)
         return code;
     for (size_t i = 0; i < n; i++)

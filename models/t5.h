@@ -170,6 +170,9 @@ struct t5_pass {
     float dropout;           /* of the model; t5_score and t5_greedy take no dropout at all */
     uint64_t seed;           /* of the masks of this pass */
     const struct t5_marks *marks; /* t5_step only; NULL: none */
+    /* t5_greedy and t5_beam: the work's pass before was t5_score of the same pack and adapters, and what its encoder
+     * gave is taken again: the results are the same. */
+    bool is_encoded;
 };
 
 /* Forward and backward. The loss of a member is the mean of -log p over its own target tokens, and

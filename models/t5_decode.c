@@ -83,7 +83,10 @@ enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, 
     t5_encode(&r);
     t5_decode(&r);
     loss(&r, NULL);
-    return collect_nll(w, p->pack, nll, e);
+    code = collect_nll(w, p->pack, nll, e);
+    w->encoded = code ? NULL : p->pack;
+    w->encoded_with = p->adapters;
+    return code;
 }
 
 enum err_code t5_encoder_out(struct t5_work *w, float *out, struct err *e)

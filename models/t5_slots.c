@@ -137,12 +137,14 @@ enum err_code t5_slots_begin(struct t5_slots *s, const struct t5_run *r, int n_e
     const struct t5_side *in = &w->side[0];
     int32_t *at = w->host_ids;
     *s = (struct t5_slots){.r = r};
-    enum err_code code = t5_upload(w, r->pass->pack, e);
+    CHECK(!r->pass->is_encoded || (w->encoded == r->pass->pack && w->encoded_with == r->pass->adapters));
+    enum err_code code = r->pass->is_encoded ? OK : t5_upload(w, r->pass->pack, e);
     if (code)
         return code;
     s->n = in->n_seqs * n_each;
     CHECK(s->n <= w->max_slots);
-    t5_encode(r);
+    if (!r->pass->is_encoded)
+        t5_encode(r);
     for (int l = c->n_enc; l < c->n_enc + c->n_dec; l++) {
         if (!w->is_absorbed)
             t5_cross_keys(r, l);

@@ -301,6 +301,7 @@ static void upload_side(struct t5_work *w, struct t5_side *to, const struct pack
 enum err_code t5_upload(struct t5_work *w, const struct pack *p, struct err *e)
 {
     const struct t5_limits *l = &w->limits;
+    w->encoded = NULL;
     if (p->n_members > l->max_members || p->n_seqs > l->max_seqs ||
         (size_t)p->in.n_rows > l->max_in || (size_t)p->out.n_rows > l->max_out)
         return err_set(

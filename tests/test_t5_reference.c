@@ -278,6 +278,27 @@ static void run_training(struct reference *r, const float *adapter, struct resul
     t5_work_close(w);
 }
 
+/* The same tokens come of what t5_score has encoded. */
+static void generate_again(struct reference *r, struct t5_work *w, const struct t5_pass *pass,
+                           const struct t5_beams *how, int max_new, const int32_t *tokens, const int *n_tokens)
+{
+    struct err e;
+    double nll[MAX_SEQS];
+    int n_out[MAX_SEQS];
+    struct t5_pass encoded = *pass;
+    encoded.is_encoded = true;
+    int32_t *out = ARENA_NEW(&r->arena, int32_t, (size_t)(r->pack->n_seqs * max_new));
+    must(t5_score(w, pass, nll, &e), &e);
+    must(t5_beam(w, &encoded, how, max_new, out, n_out, &e), &e);
+    for (int s = 0; s < r->pack->n_seqs; s++) {
+        size_t at = (size_t)(s * max_new), n_bytes = (size_t)n_tokens[s] * sizeof(*out);
+        bool is_same = n_out[s] == n_tokens[s] && memcmp(out + at, tokens + at, n_bytes) == 0;
+        if (!is_same)
+            printf("     sequence %d: other tokens after t5_score, %d beams\n", s, how->n_beams);
+        r->n_bad += !is_same;
+    }
+}
+
 /* n_beams 1: greedy. What follows the end is filled. */
 static void run_generation(struct reference *r, const float *adapter, int n_beams, int max_new,
                            int32_t fill, struct result *out)
@@ -290,6 +311,7 @@ static void run_generation(struct reference *r, const float *adapter, int n_beam
     int n_out[MAX_SEQS];
     out->tokens = ARENA_NEW(&r->arena, int32_t, (size_t)(r->pack->n_seqs * max_new));
     must(t5_beam(w, &pass, &how, max_new, out->tokens, n_out, &e), &e);
+    generate_again(r, w, &pass, &how, max_new, out->tokens, n_out);
     for (int s = 0; s < r->pack->n_seqs; s++) {
         for (int i = n_out[s]; i < max_new; i++)
             out->tokens[s * max_new + i] = fill;

@@ -39,6 +39,8 @@ struct t5_tensor {
  * there; anything else -> itself. Caller frees with mem_free. ERR_INPUT when there is no such
  * built-in. */
 enum err_code t5_folder(char **out, const char *weights, struct err *e);
+/* The path of its tokenizer, which is there; caller frees. */
+enum err_code t5_folder_tokens(char **out, const char *weights, struct err *e);
 
 /* Looks at a model folder (or "builtin:NAME") without reading or allocating a weight: config.json,
  * the headers of all files, and, by the tensors from which every size follows, whether they agree;

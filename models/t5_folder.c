@@ -48,6 +48,31 @@ enum err_code t5_folder(char **out, const char *weights, struct err *e)
                    place[0], place[0][0] ? ", " : "", place[1], place[2]);
 }
 
+/* Newer tools save a tokenizer as tokenizer.json alone, from which spiece.model cannot be made. */
+enum err_code t5_folder_tokens(char **out, const char *weights, struct err *e)
+{
+    char *folder = NULL;
+    enum err_code code = t5_folder(&folder, weights, e);
+    if (code)
+        return code;
+    char *path = file_join(folder, "spiece.model"), *other = file_join(folder, "tokenizer.json");
+    if (file_exists(path)) {
+        *out = path;
+        path = NULL;
+    } else if (file_exists(other)) {
+        code = err_set(e, ERR_INPUT,
+                       "%s: expected the tokenizer's SentencePiece model, found tokenizer.json only: copy "
+                       "spiece.model from where the base model came from (FLAN-T5: google/flan-t5-small has it)",
+                       path);
+    } else {
+        code = err_set(e, ERR_INPUT, "%s: expected the tokenizer's SentencePiece model, found no such file", path);
+    }
+    mem_free(path);
+    mem_free(other);
+    mem_free(folder);
+    return code;
+}
+
 /* A tensor that must be there, and its shape. */
 struct pin {
     const char *name;

@@ -209,29 +209,11 @@ static enum err_code open_memo(struct learner *l, struct err *e)
     return memo_open(&l->memo, l->spec.store, &subject, e);
 }
 
-/* Newer tools save a tokenizer as tokenizer.json alone, from which spiece.model cannot be made. */
-static enum err_code find_tokens(const char *folder, const char *path, struct err *e)
-{
-    char *other = file_join(folder, "tokenizer.json");
-    enum err_code code = OK;
-    if (!file_exists(path) && file_exists(other))
-        code = err_set(e, ERR_INPUT,
-                       "%s: expected the tokenizer's SentencePiece model, found tokenizer.json only: copy "
-                       "spiece.model from where the base model came from (FLAN-T5: google/flan-t5-small has it)",
-                       path);
-    mem_free(other);
-    return code;
-}
-
 static enum err_code open_tokens(struct learner *l, struct err *e)
 {
-    char *folder = NULL;
-    enum err_code code = t5_folder(&folder, l->spec.weights, e);
-    if (code)
-        return code;
-    char *path = file_join(folder, "spiece.model");
+    char *path = NULL;
     struct file f = {0};
-    code = find_tokens(folder, path, e);
+    enum err_code code = t5_folder_tokens(&path, l->spec.weights, e);
     if (!code)
         code = tokens_open(&l->tokens, path, e);
     if (!code)
@@ -240,7 +222,6 @@ static enum err_code open_tokens(struct learner *l, struct err *e)
         l->vocabulary = hash_bytes(f.bytes, f.n_bytes);
     file_unmap(&f);
     mem_free(path);
-    mem_free(folder);
     return code;
 }
 

@@ -138,7 +138,7 @@ static enum err_code parse_adapter(struct json o, struct scenario *s, struct lor
     return code ? json_fail(o, "adapter", e, "%s", why.text) : OK;
 }
 
-/* model.weights: a folder whose config and headers agree, and adapters of a rank below its width. */
+/* model.weights: a folder whose config and headers agree, with a tokenizer; adapters of a rank below its width. */
 static enum err_code check_weights(struct json o, const struct scenario_model *m, struct err *e)
 {
     struct t5_config c;
@@ -146,8 +146,10 @@ static enum err_code check_weights(struct json o, const struct scenario_model *m
     bool is_tied = false;
     if (m->train == SCENARIO_NONE)
         return OK;
-    if (t5_folder_check(&c, &is_tied, m->weights, &why))
+    char *tokens = NULL;
+    if (t5_folder_check(&c, &is_tied, m->weights, &why) || t5_folder_tokens(&tokens, m->weights, &why))
         return json_fail(o, "weights", e, "%s", why.text);
+    mem_free(tokens);
     if (m->train == SCENARIO_FULL && is_tied)
         return json_fail(o, "train", e,
                          "expected lora with a model whose head is tied to its embedding, got full");

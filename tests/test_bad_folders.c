@@ -347,9 +347,9 @@ static void tokenizers_of_another_model(void)
     write_file("spiece.model", "no model", 8);
     refuse_run("m/spiece.model: expected a sentencepiece model, got 8 bytes that are none");
     file_remove_tree(PROGRAM_DIR "/m/spiece.model", NULL);
-    refuse_run("m/spiece.model: no such file");
+    refuse_both("m/spiece.model: expected the tokenizer's SentencePiece model, found no such file");
     write_file("tokenizer.json", "{}", 2);
-    refuse_run("m/spiece.model: expected the tokenizer's SentencePiece model, found tokenizer.json only: copy "
+    refuse_both("m/spiece.model: expected the tokenizer's SentencePiece model, found tokenizer.json only: copy "
                "spiece.model from");
     end(&m);
 }

@@ -49,8 +49,8 @@ static void put(const struct cpu_panel *p, const struct gathered *g, int row, in
 }
 
 /* What comes behind the WIDE rows of w at hand begins to move while they are at work: for k values (or pairs) of each
- * of these, which are 4 x WIDE bytes, as many of what follows. Where one panel is all they need not stay in a cache, and
- * shall not drive out what is used again sooner, such as the encoder's output while decoding (generation by
+ * of these, which are 4 x WIDE bytes, as many of what follows. Where one panel is all they need not stay in a cache,
+ * and shall not drive out what is used again sooner, such as the encoder's output while decoding (generation by
  * FLAN-T5-small: 4 % faster). */
 enum moving { NOTHING, TO_STAY, TO_PASS };
 

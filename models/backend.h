@@ -226,12 +226,13 @@ struct backend_ops {
      *   dx [n, d] written = row_scale[i] * d nll[i] / d x_i;   dw += ... (either NULL: not wanted) */
     void (*head_loss)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                       const int32_t *label, const float *row_scale, float *nll, void *dx, float *dw);
-    /* best[i] = the lowest index of the largest of z_i = x_i W^T */
+    /* best[i] = the lowest index of the largest of z_i = x_i W^T; any, where these are no numbers */
     void (*head_argmax)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,
                         int32_t *best);
 
     /* The same by means of a screen, which head_screen makes of W: most columns are ruled out by it, the others are
-     * computed as ever. screen_bytes: of it; 0: it does not pay here. All three or none, NULL: not on this backend. */
+     * computed in float32. screen_bytes: of it; 0: it does not pay here. All three or none, NULL: not on this
+     * backend. */
     size_t (*head_screen_bytes)(int d, int n_vocab);
     void (*head_screen)(struct backend *b, int d, int n_vocab, void *screen, const void *w);
     void (*head_argmax_screened)(struct backend *b, int n, int d, int n_vocab, const void *x, const void *w,

@@ -89,8 +89,10 @@ static void cpu_describe(struct backend *b, char *out, size_t n)
 {
     (void)b;
     char blas[96];
+    bool has_screen = cpu_head_screen_bytes(2, 1) > 0; /* it tells nearly equal logits apart by other sums */
     cpu_gemm_describe(blas, sizeof(blas));
-    snprintf(out, n, "cpu %s, %s, compiler %s, f32", blas, kernels_name(), __VERSION__);
+    snprintf(out, n, "cpu %s, %s%s, compiler %s, f32", blas, kernels_name(), has_screen ? " avx512_bf16" : "",
+             __VERSION__);
 }
 
 static void cpu_bf16_describe(struct backend *b, char *out, size_t n)

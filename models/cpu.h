@@ -116,8 +116,8 @@ void cpu_mask(float *mask, int n, const struct dropout *drop, size_t row, uint32
  * shape and input. */
 void cpu_gemm(bool is_a_t, bool is_b_t, int m, int n, int k, float alpha, const float *a, size_t ld_a,
               const float *b, size_t ld_b, float beta, float *c, size_t ld_c);
-/* y = scale x w^T, float32, as above; few rows where they lie, up to CPU_PANEL_ROWS by panel, for which `panel` has
- * room, or by the library. */
+/* y = scale x w^T, float32, of up to CPU_PANEL_ROWS rows: few of them where they lie, more as a panel, for which
+ * `panel` has room, or by the library. */
 void cpu_product_wide(const struct cpu *c, const struct cpu_few *f, float *panel);
 /* A product of values by one thread of the team, see models/cpu_dnnl.h; the second operand is a matrix of weights. */
 void cpu_product(const struct cpu *c, int thread, const struct cpu_product *p);

@@ -1,7 +1,7 @@
 /* models/cpu_few.h: products of few rows, those of decoding, for the CPU backend. Only models/cpu*.c include it.
  *
  * Up to eight rows do not fill a panel (models/cpu_panel.h). These kernels read each row of weights where it lies,
- * once, and hold it against all rows of x: sums of 6 x 4 scalar products at a time, in vectors. A sum does not
+ * once, and hold it against all rows of x: sums of 6 x 4 scalar products at a time (AVX2: 2 x 4). A sum does not
  * depend on how many rows there are. They exist where panels do. */
 #ifndef MODELS_CPU_FEW_H
 #define MODELS_CPU_FEW_H
@@ -35,7 +35,7 @@ cpu_few_fn *cpu_few_of(enum cpu_few_kind kind);
 cpu_few_fn *cpu_few_find(void);
 
 /* y [m, n] = x [m, k] w [k, n]: rows of w mixed in the proportions of x. float32, rows at strides. w is read once for
- * each six rows of x, best out of a core's cache; a sum runs over k in order. */
+ * each six rows of x, or two or one at the end, best out of a core's cache; a sum runs over k in order. */
 struct cpu_mix {
     int m, n, k;
     const float *x, *w;

@@ -19,7 +19,7 @@ static struct rows rows_of(bool is_bf16, const void *at, size_t ld, int n, int h
     return (struct rows){at, ld * (is_bf16 ? sizeof(uint16_t) : sizeof(float)), n, (size_t)heads, (size_t)d, is_bf16};
 }
 
-/* The STEP rows that come AHEAD of row j; read once a token, they need not stay in a cache. */
+/* The STEP rows that come AHEAD of row j. Of all layers they are more than a cache holds until the next token. */
 static inline void fetch(const struct rows *r, int j)
 {
     size_t n_bytes = r->heads * r->d * (r->is_bf16 ? sizeof(uint16_t) : sizeof(float));

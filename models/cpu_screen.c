@@ -4,7 +4,8 @@
  * By Cauchy and Schwarz a logit so found is off by at most
  *   (2^-7 + 2^-16 + d 2^-24) |x| |w|
  * with the last term for sums in float32. What stays below the best lower bound cannot be the largest; the others, a
- * few of tens of thousands, are computed again in float32. */
+ * few of tens of thousands, are computed again in float32. These products take denormal numbers for 0, so norms count
+ * as 2^-50 at least: then the bound is above d times the largest of what is lost so. */
 #include <math.h>
 
 #include "models/cpu.h"
@@ -38,16 +39,17 @@ size_t cpu_head_screen_bytes(int d, int n_vocab)
 }
 #endif
 
-/* to = x in bfloat16; gives the norm of x. */
+/* to = x in bfloat16; gives the norm of x, or 2^-50 where that is more. */
 CPU_KERNEL static float narrow_row(uint16_t *to, const float *x, size_t n)
 {
+    const float least = 0x1p-50f;
     float sum = 0;
 #pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < n; i++) {
         to[i] = cpu_narrowed(x[i]);
         sum += x[i] * x[i];
     }
-    return sqrtf(sum);
+    return fmaxf(sqrtf(sum), least);
 }
 
 struct screen_args {
@@ -117,15 +119,14 @@ CPU_KERNEL static float best_lower_bound(const float *z, const float *norm, floa
     return top;
 }
 
-CPU_KERNEL static float best_upper_bound(const float *z, const float *norm, float error, int n)
+/* Whether none of n can be the largest; what is no number can be. */
+CPU_KERNEL static bool are_ruled_out(const float *z, const float *norm, float error, float low, int n)
 {
-    float top = -INFINITY;
-#pragma omp simd reduction(max : top)
-    for (int j = 0; j < n; j++) {
-        float high = z[j] + error * norm[j];
-        top = high > top ? high : top;
-    }
-    return top;
+    int n_left = 0;
+#pragma omp simd reduction(+ : n_left)
+    for (int j = 0; j < n; j++)
+        n_left += !(z[j] + error * norm[j] < low);
+    return n_left == 0;
 }
 
 static float exact(const struct argmax *p, int row, int col)
@@ -150,7 +151,7 @@ static void row_block(void *arg, int task, int thread)
     int best = 0;
     for (int from = 0; from < p->n_vocab; from += STEP) {
         int n = cpu_min(STEP, p->n_vocab - from);
-        if (best_upper_bound(z + from, norm + from, error, n) < low)
+        if (are_ruled_out(z + from, norm + from, error, low, n))
             continue;
         for (int j = from; j < from + n; j++) {
             float here = z[j] + error * norm[j] < low ? -INFINITY : exact(p, task, j);

@@ -84,7 +84,7 @@ enum err_code t5_score(struct t5_work *w, const struct t5_pass *p, double *nll, 
     t5_decode(&r);
     loss(&r, NULL);
     code = collect_nll(w, p->pack, nll, e);
-    w->encoded = code ? NULL : p->pack;
+    w->encoded = code || p->stride ? NULL : p->pack;
     w->encoded_with = p->adapters;
     return code;
 }
@@ -137,7 +137,7 @@ enum err_code t5_greedy(struct t5_work *w, const struct t5_pass *p, int max_new,
     struct t5_run r = {.w = w, .pass = p};
     struct t5_slots g;
     enum err_code code = t5_slots_begin(&g, &r, 1, e);
-    if (w->screen)
+    if (!code && w->screen)
         w->ops->head_screen(w->b, w->model->config.d_model, w->model->config.vocab, w->screen,
                             t5_wv(w, w->model->head));
     memset(n_out, 0, (size_t)p->pack->n_seqs * sizeof(*n_out));

@@ -138,6 +138,7 @@ enum err_code t5_slots_begin(struct t5_slots *s, const struct t5_run *r, int n_e
     int32_t *at = w->host_ids;
     *s = (struct t5_slots){.r = r};
     CHECK(!r->pass->is_encoded || (w->encoded == r->pass->pack && w->encoded_with == r->pass->adapters));
+    w->encoded = NULL; /* once: what is in a pack and at an address changes */
     enum err_code code = r->pass->is_encoded ? OK : t5_upload(w, r->pass->pack, e);
     if (code)
         return code;

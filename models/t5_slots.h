@@ -3,7 +3,7 @@
  *
  * Slots 0 .. n - 1 are sequences (or beams of sequences) that still grow, all at the same position;
  * slot s of a layer's cache holds q k v of every position so far. Keys and values of
- * cross-attention belong to the sequence and are shared by its beams. */
+ * cross-attention, where they are made, belong to the sequence and are shared by its beams. */
 #ifndef MODELS_T5_SLOTS_H
 #define MODELS_T5_SLOTS_H
 
@@ -20,7 +20,7 @@ struct t5_slots {
     int32_t *token;                      /* [slot] what the slot says next */
 };
 
-/* Encodes the pass's pack and gives every sequence n_each slots, end to end, before the first
+/* Encodes the pass's pack, if it is not encoded, and gives every sequence n_each slots, end to end, before the first
  * token. r outlives s. */
 enum err_code t5_slots_begin(struct t5_slots *s, const struct t5_run *r, int n_each, struct err *e);
 

@@ -45,7 +45,7 @@ struct t5_work {
     size_t n_bytes, n_scratch; /* of it, and what operations take for themselves */
 
     struct t5_side side[2]; /* encoder, decoder */
-    const struct pack *encoded; /* whose encoder output is in out[0], with which adapters */
+    const struct pack *encoded; /* by t5_score, its encoder output in out[0], with which adapters; NULL: nothing */
     const float *encoded_with;
     int32_t *label;
     float *row_scale, *nll;

@@ -350,7 +350,7 @@ static void tokenizers_of_another_model(void)
     refuse_both("m/spiece.model: expected the tokenizer's SentencePiece model, found no such file");
     write_file("tokenizer.json", "{}", 2);
     refuse_both("m/spiece.model: expected the tokenizer's SentencePiece model, found tokenizer.json only: copy "
-               "spiece.model from");
+                "spiece.model from");
     end(&m);
 }
 

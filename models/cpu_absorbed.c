@@ -3,10 +3,8 @@
  * ROWS sequences at a time, in three steps, of which the first and the last share out heads, the middle one sequences:
  * queries go down to x's width, scores and mixtures are made of x's rows, which all heads share and a core's cache
  * holds meanwhile, and the mixtures go up to values. */
-#include <math.h>
-
 #include "models/cpu.h"
-#include "models/cpu_math.h"
+#include "models/cpu_softmax.h"
 
 enum { ROWS = CPU_PANEL_ROWS, PAD = 16 };
 
@@ -58,18 +56,10 @@ static void query_down(void *arg, int task, int thread)
 CPU_KERNEL static void softmax(float *s, int heads, int n, size_t ld)
 {
     for (int h = 0; h < heads; h++, s += ld) {
-        float top = -INFINITY, sum = 0;
+        float top;
         for (size_t j = (size_t)n; j < ld; j++)
             s[j] = -1e30f; /* e^s is as good as 0 there */
-#pragma omp simd reduction(max : top)
-        for (size_t j = 0; j < ld; j++)
-            top = s[j] > top ? s[j] : top;
-#pragma omp simd reduction(+ : sum)
-        for (size_t j = 0; j < ld; j++) {
-            s[j] = cpu_exp(s[j] - top);
-            sum += s[j];
-        }
-        float scale = 1 / sum;
+        float scale = 1 / cpu_exps(s, ld, &top);
 #pragma omp simd
         for (size_t j = 0; j < ld; j++)
             s[j] *= scale;

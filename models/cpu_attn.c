@@ -5,6 +5,7 @@
 #include "models/cpu_attn.h"
 #include "models/cpu_math.h"
 #include "models/cpu_one.h"
+#include "models/cpu_softmax.h"
 #include "models/t5_bucket.h"
 
 static size_t tile_stride(int n_k)
@@ -99,18 +100,11 @@ CPU_KERNEL static void softmax_tile(const struct attn_call *p, const struct attn
     const struct attn_args *a = &p->a;
     bool drops = cpu_drops(&a->drop);
     for (int i = i0; i < i0 + rows; i++) {
-        float *s = tile + (size_t)(i - i0) * t->ld, top = -INFINITY, sum = 0;
+        float *s = tile + (size_t)(i - i0) * t->ld, top;
         int n = attn_keys_seen(a, t, i + 1);
         size_t row = t->q0 + (size_t)i, end = attn_padded(n);
         add_bias(p, t, i, s, n);
-#pragma omp simd reduction(max : top)
-        for (size_t j = 0; j < end; j++)
-            top = s[j] > top ? s[j] : top;
-#pragma omp simd reduction(+ : sum)
-        for (size_t j = 0; j < end; j++) {
-            s[j] = cpu_exp(s[j] - top);
-            sum += s[j];
-        }
+        float sum = cpu_exps(s, end, &top);
         a->lse[row * (size_t)a->n_heads + (size_t)t->head] = top + logf(sum);
         float scale = 1 / sum;
         if (drops) {

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "models/cpu.h"
-#include "models/cpu_math.h"
+#include "models/cpu_softmax.h"
 
 /* Logits of one task: about a megabyte, the size of a core's cache, but 64 to 128 rows, because each task packs the
  * weights again. With dw, the gradients of CHUNK_ROWS rows of logits are kept until each VOCAB_COLS columns of dw
@@ -40,15 +40,7 @@ size_t cpu_logits_bytes(int n_vocab, size_t value_bytes)
 /* z [n] of one row: gives nll; with is_gradient z becomes scale * d nll / d z. */
 CPU_KERNEL static float loss_row(float *z, int n, int label, bool is_gradient, float scale)
 {
-    float top = z[0], sum = 0, at = z[label];
-#pragma omp simd reduction(max : top)
-    for (int j = 0; j < n; j++)
-        top = z[j] > top ? z[j] : top;
-#pragma omp simd reduction(+ : sum)
-    for (int j = 0; j < n; j++) {
-        z[j] = cpu_exp(z[j] - top);
-        sum += z[j];
-    }
+    float top, at = z[label], sum = cpu_exps(z, (size_t)n, &top);
     if (is_gradient) {
         float factor = scale / sum;
 #pragma omp simd

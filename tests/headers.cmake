@@ -16,7 +16,7 @@ endif()
 foreach(header ${headers})
   # Twice, so that a missing include guard shows.
   file(WRITE ${WORK}/one.c "#include \"${header}\"\n#include \"${header}\"\nextern int one;\n")
-  execute_process(COMMAND ${CC} -std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Werror
+  execute_process(COMMAND ${CC} -std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp-simd -Wall -Wextra -Wpedantic -Werror
                   -I${SOURCE} ${includes} -fsyntax-only ${WORK}/one.c RESULT_VARIABLE code ERROR_VARIABLE said)
   if(NOT code EQUAL 0)
     message("${header} does not compile alone:\n${said}")
